@@ -1,0 +1,94 @@
+"""How to reach a node: what a provider hands over, and the ssh_config made from it.
+
+The ssh_config is the contract between us, plain ``ssh -F``, testinfra and the Docker API forward:
+a check that fails can be repeated by hand with the same file.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from lab.errors import CommandFailed, NotRunning
+from lab.process import run
+
+
+class Access(BaseModel):
+    """Where a node's ssh answers and where its published port is reached from this machine.
+
+    ``entry`` is ``host:port`` on this machine; a request to it enters the ingress through this
+    very node.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str
+    port: int
+    user: str
+    identity_file: Path
+    known_hosts: Path
+    entry: str
+
+
+def ssh_config(nodes: Mapping[str, Access], control_dir: Path) -> str:
+    """Return an ssh_config(5) text for all nodes of a lab.
+
+    One multiplexed connection per node (a new one costs a second under emulation), strict host
+    keys, and nothing of the user's own configuration.
+    """
+    blocks = [
+        "# Written by swarm-ingress-lab. Use it with: ssh -F THIS_FILE NODE",
+        "Host *",
+        "  IdentitiesOnly yes",
+        "  StrictHostKeyChecking yes",
+        "  PasswordAuthentication no",
+        "  ConnectTimeout 10",
+        "  ServerAliveInterval 15",
+        "  LogLevel ERROR",
+        "  ControlMaster auto",
+        f"  ControlPath {control_dir}/%n.ssh",
+        "  ControlPersist yes",
+        "  StreamLocalBindUnlink yes",
+    ]
+    for name, access in nodes.items():
+        blocks += [
+            f"Host {name}",
+            f"  HostName {access.host}",
+            f"  Port {access.port}",
+            f"  User {access.user}",
+            f'  IdentityFile "{access.identity_file}"',
+            f'  UserKnownHostsFile "{access.known_hosts}"',
+        ]
+    return "\n".join(blocks) + "\n"
+
+
+def forward_socket(config: Path, node: str, *, remote: str, local: Path) -> None:
+    """Make the node's unix socket ``remote`` available here as ``local``, through ssh.
+
+    Rides on the node's multiplexed connection, which is opened if it is not there.
+
+    Raises:
+        NotRunning: The node cannot be reached.
+    """
+    ssh = ("ssh", "-F", config)
+    try:
+        run((*ssh, "-O", "check", node), timeout_s=5)
+    except CommandFailed:
+        try:
+            run((*ssh, "-f", "-N", node), timeout_s=30)
+        except CommandFailed as error:
+            raise NotRunning(
+                f"{node} does not answer ssh", details=error.details, hint="invoke lab.status"
+            ) from error
+    run((*ssh, "-O", "forward", "-L", f"{local}:{remote}", node), timeout_s=10)
+
+
+def close_connections(config: Path, nodes: Mapping[str, Access]) -> None:
+    """End the multiplexed connections of all nodes; those that are not there are fine."""
+    if not config.exists():
+        return
+    for node in nodes:
+        try:
+            run(("ssh", "-F", config, "-O", "exit", node), timeout_s=5)
+        except CommandFailed:
+            continue

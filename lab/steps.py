@@ -1,0 +1,87 @@
+"""Progress a person can follow: named steps with elapsed time, on stderr.
+
+On a terminal a step shows a spinner and its running time; elsewhere (a pipe, CI) it is one plain
+line when it starts and one when it ends. Steps also record how long they took, for ``-o json``
+and the benchmark.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from lab.units import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One finished step: its title and its duration in seconds."""
+
+    title: str
+    seconds: float
+
+
+class Steps:
+    """Shows steps as they happen and remembers their durations.
+
+    Args:
+        stream: Where to write; standard error by default, so that stdout stays data.
+        quiet: Show nothing, only remember.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        self._console = Console(file=stream or sys.stderr, highlight=False, quiet=quiet)
+        self._phases: list[Phase] = []
+        self._progress: Progress | None = None
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The finished steps, in the order they ended."""
+        return tuple(self._phases)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Show ``title`` while the body runs, and how long it took afterwards."""
+        started = time.monotonic()
+        outcome = "failed"
+        try:
+            with self._shown(title):
+                yield
+            outcome = "done"
+        except KeyboardInterrupt:
+            outcome = "interrupted"
+            raise
+        finally:
+            seconds = time.monotonic() - started
+            self._phases.append(Phase(title, round(seconds, 3)))
+            mark = {"done": "[green]✓[/]", "failed": "[red]✗[/]"}.get(outcome, "[yellow]![/]")
+            took = format_duration(seconds)
+            if self._console.is_terminal:
+                self._console.print(f" {mark} {title} [dim]{took}[/]")
+            else:
+                self._console.print(f"    {outcome}: {title} ({took})", soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Say something in passing, between or within steps."""
+        (self._progress.console if self._progress else self._console).print(
+            f"   {text}", soft_wrap=True, markup=False
+        )
+
+    @contextmanager
+    def _shown(self, title: str) -> Iterator[None]:
+        if not self._console.is_terminal:
+            self._console.print(f"==> {title}", soft_wrap=True, markup=False)
+            yield
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as self._progress:
+            self._progress.add_task(title, total=None)
+            try:
+                yield
+            finally:
+                self._progress = None
