@@ -7,7 +7,7 @@ Vagrantfile that reads the same YAML sees the same lab. ``lab.topology_file`` re
 import hashlib
 import json
 from ipaddress import IPv4Address, IPv4Network
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,6 +16,7 @@ from lab.topology_rules import MAX_WORKERS, first_network, violations
 from lab.topology_values import (
     FIRST_FWMARK,
     Address,
+    ApiVersion,
     Fwmark,
     Image,
     MemoryMib,
@@ -94,7 +95,7 @@ class Topology(_Section):
     """
 
     # The key is spelt as users of other declarative files know it.
-    apiVersion: Literal["swarm-ingress-lab/v1"] = Field(  # noqa: N815
+    apiVersion: ApiVersion = Field(  # noqa: N815
         description="Version of this file's format."
     )
     link: NetworkSpec = Field(description="Private network between the nodes: swarm traffic.")

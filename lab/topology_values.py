@@ -7,7 +7,7 @@ A refused value raises a pydantic error of type ``expected`` whose message start
 import re
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -109,6 +109,12 @@ def _published_port(port: int) -> int:
 def _text_schema(pattern: str, *examples: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
 
+
+ApiVersion = Annotated[
+    Literal["swarm-ingress-lab/v1"],
+    WithJsonSchema({"type": "string", "const": "swarm-ingress-lab/v1"}),
+]
+"""The version of the file format. pydantic 2.9 words the schema of a literal differently."""
 
 Name = Annotated[str, BeforeValidator(_name), _text_schema(NAME_PATTERN, "manager", "hello-a")]
 """A DNS label in lowercase: it becomes a host name."""
