@@ -1,0 +1,245 @@
+"""Hop "cluster": the swarm itself, and the ways between its nodes."""
+
+import re
+
+from lab.facts.model import NodeFacts
+from lab.hops.judge import judge
+from lab.hops.observations import Connect
+from lab.hops.situation import Situation
+from lab.hops.verdict import Check, Finding, Hop, Scope
+
+CONTROL_PORT = 2377
+GOSSIP_PORT = 7946
+DATA_PORT = 4789
+OLDEST_KNOWN = (20, 10)
+LAST_KNOWN = (29, 7)
+"""The engines whose rules these checks can read: from 29.8 on swarm publishes a port as an
+ordinary bridge mapping, without DOCKER-INGRESS (moby pull request 53118)."""
+
+
+@judge(
+    Check(
+        "C1-member",
+        Hop.CLUSTER,
+        Scope.NODE,
+        "the node is a member of the swarm, Ready and Active",
+        cause="it lost the manager, or was drained",
+        see="docker node ls",
+    )
+)
+def member_is_ready(situation: Situation, name: str) -> Finding:
+    """Ask the manager about this node; what the node says of itself proves nothing."""
+    node = situation.member(name)
+    situation.manager()
+    expected = "state ready, availability active"
+    member = situation.cluster.member(node)
+    if member is None:
+        ids = ", ".join(m.id for m in situation.cluster.members)
+        return Finding(
+            ok=False,
+            expected=expected,
+            found=f"the manager does not know its id {node.swarm.node_id}; it knows: {ids}",
+            cause="the node belongs to another swarm: docker swarm leave, then join this one",
+        )
+    found = f"state {member.state}, availability {member.availability}"
+    return Finding(ok=found == expected, expected=expected, found=found)
+
+
+@judge(
+    Check(
+        "C2-leader",
+        Hop.CLUSTER,
+        Scope.SWARM,
+        "exactly one leader, and it is the topology's manager",
+        cause="another node was promoted, or the managers lost their quorum",
+        see="docker node ls",
+    )
+)
+def one_leader(situation: Situation, _: str) -> Finding:
+    """Count the leaders among the members."""
+    situation.manager()
+    leaders = [m.hostname for m in situation.cluster.members if m.is_leader]
+    expected = situation.topology.manager.name
+    return Finding(
+        ok=leaders == [expected], expected=expected, found=", ".join(leaders) or "no leader"
+    )
+
+
+@judge(
+    Check(
+        "C3-roles",
+        Hop.CLUSTER,
+        Scope.SWARM,
+        "the members are the topology's nodes in their roles, and nobody else",
+        cause="a node never joined, left and joined again, or was promoted",
+        see="docker node ls",
+    )
+)
+def roles_are_right(situation: Situation, _: str) -> Finding:
+    """Compare members with the topology by host name; a second entry of a node shows here."""
+    situation.manager()
+    wanted = sorted(f"{n.name} ({n.role})" for n in situation.topology.nodes)
+    held = sorted(f"{m.hostname} ({m.role})" for m in situation.cluster.members)
+    return Finding(ok=held == wanted, expected=", ".join(wanted), found=", ".join(held))
+
+
+@judge(
+    Check(
+        "C4-engine",
+        Hop.CLUSTER,
+        Scope.NODE,
+        "the engine's version is one whose rules these checks can read",
+        cause="another Docker than Debian trixie's was installed",
+        see="docker version",
+    )
+)
+def engine_is_known(situation: Situation, name: str) -> Finding:
+    """Know the layout before reading rules: 29.8 moved the DNAT to another chain."""
+    version = situation.cluster.node(name).engine_version
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    series = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+    known = OLDEST_KNOWN <= series <= LAST_KNOWN
+    newer = "engine 29.8 and later publish without DOCKER-INGRESS: a layout not known here"
+    return Finding(
+        ok=known,
+        expected="20.10 to 29.7",
+        found=version,
+        cause=newer if series > LAST_KNOWN else "",
+    )
+
+
+@judge(
+    Check(
+        "C5-advertise",
+        Hop.CLUSTER,
+        Scope.NODE,
+        "the node advertises its address on the link, not that of a NAT interface",
+        cause="swarm init or join without --advertise-addr chose the interface of the default "
+        "route, whose address is the same on every node of many labs",
+        see="docker info --format '{{.Swarm.NodeAddr}}'",
+    )
+)
+def advertises_the_link(situation: Situation, name: str) -> Finding:
+    """Compare what the node, and its peers, say with the topology's address."""
+    node = situation.member(name)
+    address = situation.spec(name).address
+    member = situation.cluster.member(node)
+    said = {"itself": node.swarm.address}
+    if member is not None:
+        said["the manager"] = member.address
+    return Finding(
+        ok=all(found == address for found in said.values()),
+        expected=f"{address} in {situation.topology.link.subnet}",
+        found=", ".join(f"{found} says {who}" for who, found in said.items()),
+    )
+
+
+@judge(
+    Check(
+        "C6-listeners",
+        Hop.CLUSTER,
+        Scope.NODE,
+        "swarm's ports are open on the node: 7946 tcp and udp, 4789 udp, 2377 tcp on a manager",
+        cause="the node is not in the swarm, or another data path port was chosen at init",
+        see="ss -ltunp",
+    )
+)
+def swarm_listens(situation: Situation, name: str) -> Finding:
+    """Look for each socket; 4789 belongs to the kernel and has no process."""
+    node = situation.member(name)
+    wanted = [("tcp", GOSSIP_PORT), ("udp", GOSSIP_PORT), ("udp", DATA_PORT)]
+    if node.swarm.is_manager:
+        wanted.append(("tcp", CONTROL_PORT))
+    open_ports = {(s.protocol, s.port): s.raw for s in node.host.listeners}
+    missing = [
+        f"{port}/{protocol}" for protocol, port in wanted if (protocol, port) not in open_ports
+    ]
+    return Finding(
+        ok=not missing,
+        expected=", ".join(f"{port}/{protocol}" for protocol, port in wanted),
+        found=f"not open: {', '.join(missing)}" if missing else "all open",
+        evidence=tuple(open_ports[key] for key in wanted if key in open_ports),
+    )
+
+
+@judge(
+    Check(
+        "C7-reach",
+        Hop.CLUSTER,
+        Scope.NODE,
+        "the node reaches every other one: 7946 tcp, and 2377 tcp where it is a manager",
+        cause="a firewall on the way drops it (no answer), or nothing listens there (refused)",
+        see="nc -zv -w 3 {manager} 7946",
+    )
+)
+def reaches_the_others(situation: Situation, name: str) -> Finding:
+    """Judge the connections that were tried; udp shows in C8-gossip and F4-ping."""
+    tried = situation.reach_of(name).tcp
+    failed = [f"{t.address}:{t.port} {t.outcome}" for t in tried if t.outcome is not Connect.OPEN]
+    targets = ", ".join(f"{t.address}:{t.port}" for t in tried)
+    return Finding(
+        ok=bool(tried) and not failed,
+        expected=f"open: {targets}",
+        found=", ".join(failed) or ("all open" if tried else "nothing was tried"),
+    )
+
+
+@judge(
+    Check(
+        "C8-gossip",
+        Hop.CLUSTER,
+        Scope.NODE,
+        "the node's gossip knows every node as a peer of the ingress network",
+        cause="7946 tcp or udp is blocked between two nodes, or they advertise wrong addresses",
+        see="docker network inspect ingress --format '{{json .Peers}}'",
+    )
+)
+def gossip_knows_all(situation: Situation, name: str) -> Finding:
+    """Compare the ingress network's peers, as this node sees them, with the topology."""
+    held = sorted(peer.address for peer in situation.ingress(name).peers)
+    wanted = sorted(n.address for n in situation.topology.nodes)
+    return Finding(
+        ok=held == wanted,
+        expected=", ".join(map(str, wanted)),
+        found=", ".join(map(str, held)) or "no peers",
+    )
+
+
+@judge(
+    Check(
+        "C9-backend",
+        Hop.CLUSTER,
+        Scope.NODE,
+        "one iptables backend holds all rules, so that what is listed is what is in force",
+        cause="rules were made with iptables-legacy and with iptables-nft: the kernel applies "
+        "both, each tool shows its own",
+        see="iptables-legacy-save; iptables-nft-save; update-alternatives --display iptables",
+    )
+)
+def one_iptables_backend(situation: Situation, name: str) -> Finding:
+    """Refuse to judge rules quietly when others exist that were not read."""
+    node: NodeFacts = situation.cluster.node(name)
+    rulesets = [("the host", node.host.rules)]
+    if node.sandbox is not None:
+        rulesets.append(("ingress_sbox", node.sandbox.rules))
+    backends = {rules.backend for _, rules in rulesets if rules.backend is not None}
+    warnings = tuple(w for _, rules in rulesets for w in rules.warnings)
+    return Finding(
+        ok=len(backends) <= 1 and not warnings,
+        expected="one backend, no warning",
+        found=" and ".join(sorted(backends)) or "no rules at all",
+        evidence=warnings,
+    )
+
+
+JUDGES = (
+    member_is_ready,
+    one_leader,
+    roles_are_right,
+    engine_is_known,
+    advertises_the_link,
+    swarm_listens,
+    reaches_the_others,
+    gossip_knows_all,
+    one_iptables_backend,
+)

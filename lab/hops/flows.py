@@ -1,0 +1,241 @@
+"""The packets of one request, at each hook of a node they pass: what the host's rules must let by.
+
+A request comes from another node over the link, or from outside through the interface of a
+default route, or from a program on the node itself. Its reply goes back the same way.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from lab.facts.iptables import Ruleset
+from lab.facts.model import HostFacts, NodeFacts
+from lab.hops.netfilter import Fate, Packet, follow
+from lab.hops.situation import BRIDGE, Situation
+
+LOOPBACK = IPv4Address("127.0.0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One chain on a packet's way, and the packet as it looks there."""
+
+    table: str
+    chain: str
+    packet: Packet
+
+    def fate(self, rules: Ruleset) -> Fate:
+        """Return what becomes of the packet in this chain."""
+        return follow(rules, self.table, self.chain, self.packet)
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """A way into a node: from ``source`` by ``interface`` to the node's ``address``."""
+
+    interface: str
+    address: IPv4Address
+    source: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """How a packet fared on all its stages: ``stage`` is the last one, or where it is lost."""
+
+    stage: Stage
+    fate: Fate
+
+    @property
+    def ok(self) -> bool:
+        """Whether every stage surely let it pass."""
+        return self.fate.passes
+
+    def __str__(self) -> str:
+        packet = self.stage.packet
+        chain = f"{self.stage.table} {self.stage.chain}"
+        if self.fate.doubts:
+            word = "may be dropped"
+        else:
+            word = self.fate.target + (" by policy" if self.fate.rule is None else "")
+        if packet.in_interface is None:
+            way = f"to {packet.out_interface}"
+        else:
+            way = f"from {packet.in_interface}"
+        return f"{chain}: {word} ({packet.source} {way}, {packet.state})"
+
+
+def pass_all(rules: Ruleset, stages: tuple[Stage, ...]) -> Passage:
+    """Return where a packet is lost, or its last stage when all let it pass."""
+    passage = None
+    for stage in stages:
+        passage = Passage(stage, stage.fate(rules))
+        if not passage.ok:
+            break
+    if passage is None:
+        raise ValueError("a packet has at least one stage")
+    return passage
+
+
+def entrances(situation: Situation, name: str) -> tuple[Entrance, ...]:
+    """Return the ways into a node: from each other node, and from each default gateway."""
+    host = situation.cluster.node(name).host
+    address = situation.spec(name).address
+    link = host.interface_with(address)
+    ways = []
+    if link is not None:
+        others = (n.address for n in situation.topology.nodes if n.name != name)
+        ways += [Entrance(link.name, address, other) for other in others]
+    return (*ways, *_outer_ways(host))
+
+
+def _outer_ways(host: HostFacts) -> tuple[Entrance, ...]:
+    ways = []
+    for route in host.routes:
+        if route.destination.prefixlen or route.gateway is None or route.device is None:
+            continue
+        interface = host.interface(route.device)
+        held = interface.addresses if interface is not None else ()
+        address = next((a.ip for a in held if isinstance(a.ip, IPv4Address)), None)
+        if address is not None:
+            ways.append(Entrance(route.device, address, route.gateway))
+    return tuple(ways)
+
+
+def arriving(entrance: Entrance, port: int) -> Packet:
+    """Return a request as it comes in, before any address is rewritten."""
+    return Packet(
+        source=entrance.source,
+        destination=entrance.address,
+        in_interface=entrance.interface,
+        destination_port=port,
+        local_destination=True,
+    )
+
+
+def leaving_locally(port: int) -> Packet:
+    """Return a request of a program on the node to 127.0.0.1."""
+    return Packet(
+        source=LOOPBACK,
+        destination=LOOPBACK,
+        out_interface="lo",
+        destination_port=port,
+        local_source=True,
+        local_destination=True,
+    )
+
+
+def outside_request(entrance: Entrance, sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
+    """Return the stages of a request from outside on its way to the sandbox."""
+    first = arriving(entrance, port)
+    routed = Packet(
+        source=entrance.source,
+        destination=sandbox,
+        in_interface=entrance.interface,
+        out_interface=BRIDGE,
+        destination_port=port,
+    )
+    return (
+        Stage("raw", "PREROUTING", first),
+        Stage("mangle", "PREROUTING", first),
+        Stage("mangle", "FORWARD", routed),
+        Stage("filter", "FORWARD", routed),
+        Stage("mangle", "POSTROUTING", routed),
+    )
+
+
+def outside_reply(entrance: Entrance, sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
+    """Return the stages of a reply from the sandbox on its way out."""
+    first = Packet(
+        source=sandbox,
+        destination=entrance.source,
+        in_interface=BRIDGE,
+        source_port=port,
+        state="ESTABLISHED",
+    )
+    routed = Packet(
+        source=sandbox,
+        destination=entrance.source,
+        in_interface=BRIDGE,
+        out_interface=entrance.interface,
+        source_port=port,
+        state="ESTABLISHED",
+    )
+    return (
+        Stage("raw", "PREROUTING", first),
+        Stage("mangle", "PREROUTING", first),
+        Stage("mangle", "FORWARD", routed),
+        Stage("filter", "FORWARD", routed),
+        Stage("mangle", "POSTROUTING", routed),
+    )
+
+
+def local_request(sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
+    """Return the stages of a request made on the node: nat rewrites it before filter looks."""
+    first = leaving_locally(port)
+    rewritten = Packet(
+        source=LOOPBACK,
+        destination=sandbox,
+        out_interface=BRIDGE,
+        destination_port=port,
+        local_source=True,
+    )
+    return (
+        Stage("raw", "OUTPUT", first),
+        Stage("mangle", "OUTPUT", first),
+        Stage("filter", "OUTPUT", rewritten),
+        Stage("mangle", "POSTROUTING", rewritten),
+    )
+
+
+def local_reply(sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
+    """Return the stages of the sandbox's reply to a program on the node."""
+    back = Packet(
+        source=sandbox,
+        destination=LOOPBACK,
+        in_interface=BRIDGE,
+        source_port=port,
+        state="ESTABLISHED",
+        local_destination=True,
+    )
+    return (
+        Stage("raw", "PREROUTING", back),
+        Stage("mangle", "PREROUTING", back),
+        Stage("mangle", "INPUT", back),
+        Stage("filter", "INPUT", back),
+    )
+
+
+def masquerading(sandbox: IPv4Address, port: int) -> Stage:
+    """Return the stage where a request made on the node gets a source the sandbox can answer."""
+    return Stage(
+        "nat",
+        "POSTROUTING",
+        Packet(
+            source=LOOPBACK,
+            destination=sandbox,
+            out_interface=BRIDGE,
+            destination_port=port,
+            local_source=True,
+        ),
+    )
+
+
+def tunnel_stages(node: NodeFacts, peer: IPv4Address, port: int) -> tuple[Stage, ...]:
+    """Return the stages of one VXLAN packet from a peer: it ends on the node itself."""
+    address = node.swarm.address
+    link = node.host.interface_with(address) if address is not None else None
+    if address is None or link is None:
+        return ()
+    packet = Packet(
+        protocol="udp",
+        source=peer,
+        destination=address,
+        in_interface=link.name,
+        destination_port=port,
+        local_destination=True,
+    )
+    return (
+        Stage("raw", "PREROUTING", packet),
+        Stage("mangle", "PREROUTING", packet),
+        Stage("mangle", "INPUT", packet),
+        Stage("filter", "INPUT", packet),
+    )

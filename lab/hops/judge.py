@@ -1,0 +1,110 @@
+"""Judges: pure functions from a situation to a verdict, with their question attached."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab.hops.situation import Blocked, Situation
+from lab.hops.verdict import Check, Finding, Scope, Verdict
+
+Decide = Callable[[Situation, str], Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A check and the function that decides it. Call it with a subject to get a verdict.
+
+    The subject is a node's name, or "slot-N" for a check about tasks; a check about the whole
+    swarm is asked with the manager's name, because that is where one would look.
+    """
+
+    check: Check
+    decide: Decide
+
+    def __call__(self, situation: Situation, subject: str) -> Verdict:
+        """Return the verdict; something that is not there at all makes it a failed one.
+
+        Raises:
+            FactUnavailable: The evidence was not, or could not be, read.
+        """
+        see = ""
+        try:
+            finding = self.decide(situation, subject)
+        except Blocked as blocked:
+            finding = Finding(
+                ok=False, expected=self.check.title, found=blocked.found, cause=blocked.cause
+            )
+            see = blocked.see
+        return Verdict(
+            check=self.check.id,
+            hop=self.check.hop,
+            node=node_of(situation, self.check.scope, subject),
+            subject=subject,
+            ok=finding.ok,
+            title=self.check.title,
+            expected=finding.expected,
+            found=finding.found,
+            evidence=finding.evidence,
+            cause=finding.cause or self.check.cause,
+            see=fill(see or self.check.see, situation, self.check.scope, subject),
+        )
+
+
+def judge(check: Check) -> Callable[[Decide], Judge]:
+    """Attach a check to the function below: ``@judge(Check(...))``."""
+
+    def attach(decide: Decide) -> Judge:
+        return Judge(check, decide)
+
+    return attach
+
+
+def slot_name(slot: int) -> str:
+    """Return the subject of a slot: ``slot-1``."""
+    return f"slot-{slot}"
+
+
+def slot_number(subject: str) -> int:
+    """Return the number in ``slot-1``."""
+    return int(subject.removeprefix("slot-"))
+
+
+def node_of(situation: Situation, scope: Scope, subject: str) -> str:
+    """Return the node to look at for a subject: itself, or where the slot's task is placed.
+
+    A slot that is placed nowhere is looked at on the manager.
+    """
+    if scope is not Scope.SLOT:
+        return subject
+    slot = slot_number(subject)
+    for task in situation.cluster.running_tasks:
+        node = situation.cluster.node_of(task) if task.slot == slot else None
+        if node is not None:
+            return node.node
+    return situation.topology.manager.name
+
+
+def fill(command: str, situation: Situation, scope: Scope, subject: str) -> str:
+    """Put the lab's own values into a command to type; what is not known stays a word."""
+    service = situation.topology.service
+    node = situation.cluster.node(node_of(situation, scope, subject))
+    values = {
+        "{port}": str(service.published_port),
+        "{target}": str(service.target_port),
+        "{service}": service.name,
+        "{image}": service.image,
+        "{vip}": str(situation.cluster.virtual_address or "VIP"),
+        "{sandbox}": str(node.sandbox_address or "SANDBOX"),
+        "{manager}": str(situation.topology.manager.address),
+    }
+    if scope is Scope.SLOT:
+        values["{task}"] = _into_task(situation, slot_number(subject))
+    for placeholder, value in values.items():
+        command = command.replace(placeholder, value)
+    return command
+
+
+def _into_task(situation: Situation, slot: int) -> str:
+    try:
+        return situation.namespace(slot).by_hand.strip()
+    except Blocked:
+        return "nsenter --net=/var/run/docker/netns/TASK"

@@ -1,0 +1,159 @@
+"""What was seen by trying: probes between the nodes, and requests with their answers.
+
+These are facts too, but they exist only because somebody sent something; ``lab.hops.probing``
+and ``lab.hops.requests`` make the commands and read their output.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address
+
+from lab.facts.model import ClusterFacts
+
+
+class Connect(StrEnum):
+    """How an attempt to open a TCP connection ended."""
+
+    OPEN = "open"
+    REFUSED = "refused"
+    SILENT = "no answer"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProbe:
+    """One TCP connection tried from a node's own namespace."""
+
+    address: IPv4Address
+    port: int
+    outcome: Connect
+
+
+@dataclass(frozen=True, slots=True)
+class PingProbe:
+    """One full-sized ping, not to be fragmented, from a node's sandbox to a task.
+
+    ``size_bytes`` is the size of the whole IP packet, so of the overlay's MTU.
+    """
+
+    address: IPv4Address
+    size_bytes: int
+    answered: bool
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchProbe:
+    """One HTTP answer fetched by a node's sandbox straight from a task, without IPVS.
+
+    ``status`` is 0 when there was no answer; ``error`` is then curl's sentence.
+    """
+
+    address: IPv4Address
+    asked_bytes: int
+    got_bytes: int
+    status: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one node can reach."""
+
+    node: str
+    tcp: tuple[TcpProbe, ...]
+    pings: tuple[PingProbe, ...]
+    fetches: tuple[FetchProbe, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What node-test says in an answer and in its log line.
+
+    ``slot`` is None when the service was created without the variables that tell it.
+    ``client`` is the address it saw, ``connection`` how many requests this connection has seen.
+    """
+
+    request_id: str
+    hostname: str
+    slot: int | None
+    ingress_address: IPv4Address
+    client: IPv4Address
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and what came back.
+
+    ``status`` is 0 and ``answer`` None when nothing came back; ``error`` then says why.
+    ``body_bytes`` is the length of the body.
+    """
+
+    request_id: str
+    status: int
+    error: str
+    body_bytes: int
+    answer: Answer | None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the application itself answered this very request."""
+        return self.answer is not None and self.answer.request_id == self.request_id
+
+
+class Manner(StrEnum):
+    """How the requests of one round were sent, one after the other."""
+
+    FRESH = "fresh connections"
+    KEPT = "one connection kept open"
+    LARGE = "an answer larger than one packet"
+
+
+THIS_MACHINE = "this machine"
+"""The origin of a round that was sent through a node's forwarded port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Requests sent from one place through one node's published port, in order.
+
+    ``origin`` is a node or ``THIS_MACHINE``; ``entry`` the node whose published port it was.
+    A round ends early at the first request without an answer: ``planned`` were meant.
+    """
+
+    origin: str
+    entry: str
+    url: str
+    manner: Manner
+    planned: int
+    exchanges: tuple[Exchange, ...]
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The answers, in the order the requests were sent."""
+        return tuple(e.answer for e in self.exchanges if e.answer is not None and e.answered)
+
+    @property
+    def connections(self) -> int:
+        """How many connections surely came through: at least this many, and answered."""
+        if self.manner is Manner.KEPT:
+            return min(1, len(self.answers))
+        return len(self.answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Everything that was sent, what the service logged of it, and the facts around it.
+
+    ``before`` and ``after`` need only hold what traffic moves: rules and IPVS counters.
+    ``log`` holds our requests only, as the service's log on the manager gave them.
+    """
+
+    rounds: tuple[Round, ...]
+    log: tuple[Answer, ...]
+    before: ClusterFacts
+    after: ClusterFacts
+
+    def through(self, entry: str) -> tuple[Round, ...]:
+        """Return the rounds that entered through one node."""
+        return tuple(r for r in self.rounds if r.entry == entry)
