@@ -15,10 +15,8 @@ The last line is ``@@@ done``: an answer without it was cut short.
 from dataclasses import dataclass
 
 from lab.errors import FactUnavailable, UnreadableOutput
-from lab.facts.commands import Command
+from lab.facts.commands import HOST, Command, enter_by_hand
 
-HOST = "host"
-NETNS_DIRECTORY = "/var/run/docker/netns"
 ENTER = Command("enter", "", "true")
 """Not run by itself: the section that says why a namespace could not be entered."""
 
@@ -73,11 +71,6 @@ class Batch:
             details=seen,
             hint=f"on {self.node}: {enter_by_hand(namespace)}{command.by_hand}",
         )
-
-
-def enter_by_hand(namespace: str) -> str:
-    """Return what to type before a command, as root on the node, to run it in a namespace."""
-    return "" if namespace == HOST else f"nsenter --net={NETNS_DIRECTORY}/{namespace} "
 
 
 def parse_batch(text: str, *, node: str) -> Batch:

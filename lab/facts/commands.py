@@ -3,6 +3,9 @@
 import shlex
 from dataclasses import dataclass
 
+HOST = "host"
+"""The name of the node's own network namespace."""
+NETNS_DIRECTORY = "/var/run/docker/netns"
 DOCKER_SOCKET = "/var/run/docker.sock"
 API_PATHS = (
     "/networks/docker_gwbridge",
@@ -33,6 +36,11 @@ class Command:
     line: str
     by_hand: str
     tolerated: tuple[int, ...] = (0,)
+
+
+def enter_by_hand(namespace: str) -> str:
+    """Return what to type before a command, as root on the node, to run it in a namespace."""
+    return "" if namespace == HOST else f"nsenter --net={NETNS_DIRECTORY}/{namespace} "
 
 
 def _settings(*names: str) -> Command:

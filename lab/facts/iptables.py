@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 FULL_MARK_MASK = 0xFFFFFFFF
+"""The mask of a mark that replaces the whole mark, as docker's does."""
 
 
 @dataclass(frozen=True, slots=True)

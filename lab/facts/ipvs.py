@@ -1,8 +1,12 @@
-"""The kernel's load balancer table as ``ipvsadm`` prints it."""
+"""The kernel's load balancer table as ``ipvsadm`` prints it, see ipvsadm(8)."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
+
+from lab.errors import UnreadableOutput
 
 
 class Forwarding(StrEnum):
@@ -61,3 +65,106 @@ class VirtualService:
     backends: tuple[Backend, ...]
     traffic: Traffic | None
     raw: str
+
+
+_SERVICE = re.compile(r"(FWM|TCP|UDP|SCTP) +([\d.]+(?::\d+)?) +([a-z]+)((?: \S+)*)")
+_BACKEND = re.compile(r"  -> ([\d.]+):(\d+) +(\w+) +(\d+) +(\d+) +(\d+)")
+_TRAFFIC = re.compile(r"(FWM|TCP|UDP|SCTP|  ->) +(\S+)" + r" +(\d+)" * 5)
+_FORWARDING = {word.value for word in Forwarding}
+
+
+def parse_ipvsadm(configuration: str, traffic: str) -> tuple[VirtualService, ...]:
+    """Return the balanced services with their backends, in the kernel's order.
+
+    Args:
+        configuration: ``ipvsadm -Ln``, as::
+
+            IP Virtual Server version 1.2.1 (size=4096)
+            Prot LocalAddress:Port Scheduler Flags
+              -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+            FWM  258 rr
+              -> 10.0.0.5:0                   Masq    1      0          0
+
+        traffic: ``ipvsadm -Ln --stats --exact``, the same list with five counters per line.
+
+    Raises:
+        UnreadableOutput: A line of another form in either, or a missing heading.
+    """
+    counters = _read_traffic(traffic)
+    found: list[tuple[re.Match[str], list[re.Match[str]]]] = []
+    for number, line in _body(configuration, "ipvsadm -Ln"):
+        if match := _SERVICE.fullmatch(line):
+            found.append((match, []))
+        elif found and (match := _BACKEND.fullmatch(line)) and match[3] in _FORWARDING:
+            found[-1][1].append(match)
+        else:
+            raise _unknown(number, line, "ipvsadm -Ln")
+    return tuple(_service(match, backends, counters) for match, backends in found)
+
+
+_Counters = dict[tuple[str, str | None], Traffic]
+
+
+def _read_traffic(text: str) -> _Counters:
+    """Return the counters by (service, None) and (service, backend)."""
+    counters: _Counters = {}
+    service: str | None = None
+    for number, line in _body(text, "ipvsadm -Ln --stats"):
+        match = _TRAFFIC.fullmatch(line)
+        if match is None or (match[1] == "  ->" and service is None):
+            raise _unknown(number, line, "ipvsadm -Ln --stats")
+        traffic = Traffic(*(int(match[group]) for group in range(3, 8)))
+        if service is not None and match[1] == "  ->":
+            counters[service, match[2]] = traffic
+        else:
+            service = f"{match[1]} {match[2]}"
+            counters[service, None] = traffic
+    return counters
+
+
+def _service(
+    match: re.Match[str], backends: list[re.Match[str]], counters: _Counters
+) -> VirtualService:
+    protocol, place = match[1], match[2]
+    key = f"{protocol} {place}"
+    by_mark = protocol == "FWM"
+    address, _, port = place.rpartition(":")
+    return VirtualService(
+        fwmark=int(place) if by_mark else None,
+        protocol=None if by_mark else protocol.lower(),
+        address=None if by_mark else IPv4Address(address),
+        port=None if by_mark else int(port),
+        scheduler=match[3],
+        flags=tuple(match[4].split()),
+        backends=tuple(_backend(b, counters.get((key, f"{b[1]}:{b[2]}"))) for b in backends),
+        traffic=counters.get((key, None)),
+        raw=match[0].rstrip(),
+    )
+
+
+def _backend(match: re.Match[str], traffic: Traffic | None) -> Backend:
+    return Backend(
+        address=IPv4Address(match[1]),
+        port=int(match[2]),
+        forwarding=Forwarding(match[3]),
+        weight=int(match[4]),
+        active_connections=int(match[5]),
+        inactive_connections=int(match[6]),
+        traffic=traffic,
+        raw=match[0].strip(),
+    )
+
+
+def _body(text: str, command: str) -> Iterator[tuple[int, str]]:
+    """Yield the numbered lines below the three lines of heading."""
+    lines = text.splitlines()
+    if len(lines) < 3 or not lines[0].startswith("IP Virtual Server version "):
+        raise UnreadableOutput(f"{command} did not print its heading", details=text[:200])
+    for number, line in enumerate(lines[3:], start=4):
+        yield number, line.rstrip()
+
+
+def _unknown(number: int, line: str, command: str) -> UnreadableOutput:
+    return UnreadableOutput(
+        f"{command} printed a line of an unknown form", details=f"line {number}: {line}"
+    )

@@ -18,6 +18,7 @@ from lab.facts.addresses import (
     RouteLookup,
     Vxlan,
 )
+from lab.facts.commands import enter_by_hand
 from lab.facts.docker_model import (
     Container,
     DockerNetwork,
@@ -32,7 +33,6 @@ from lab.facts.ipvs import VirtualService
 from lab.facts.sockets import Listener
 from lab.facts.sysctls import Sysctls
 
-NETNS_DIRECTORY = "/var/run/docker/netns"
 INGRESS_NAMESPACE = "ingress_sbox"
 
 
@@ -52,7 +52,7 @@ class NamespaceFacts:
     @property
     def by_hand(self) -> str:
         """What to type before a command, as root on the node, to run it in here."""
-        return "" if self.name == "host" else f"nsenter --net={NETNS_DIRECTORY}/{self.name} "
+        return enter_by_hand(self.name)
 
     def interface(self, name: str) -> Interface | None:
         """Return the interface of that name, or None."""
@@ -255,3 +255,18 @@ class ClusterFacts:
         if task.node_id is None:
             return None
         return next((n for n in self.nodes if n.swarm.node_id == task.node_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCounters:
+    """Only what traffic moves on one node, to compare before and after.
+
+    ``sandbox`` is None until the ingress network exists there. ``containers`` holds each
+    container's rules by the name of its namespace.
+    """
+
+    node: str
+    host: Ruleset
+    sandbox: Ruleset | None
+    virtual_services: tuple[VirtualService, ...]
+    containers: tuple[tuple[str, Ruleset], ...]

