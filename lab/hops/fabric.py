@@ -14,8 +14,6 @@ from lab.hops.verdict import Check, Finding, Hop, Scope
 VXLAN_OVERHEAD = 50
 """Bytes VXLAN adds to a packet: outer IP 20, UDP 8, VXLAN 8, inner Ethernet 14 (RFC 7348)."""
 
-IN_OVERLAY = "ns=$(ls /var/run/docker/netns | grep '^1-'); nsenter --net=/var/run/docker/netns/$ns"
-
 
 @judge(
     Check(
@@ -25,7 +23,7 @@ IN_OVERLAY = "ns=$(ls /var/run/docker/netns | grep '^1-'); nsenter --net=/var/ru
         "the ingress network's tunnel is up, with the network's own VXLAN id, on UDP 4789",
         cause="the network was made again while nodes still had the old one, or a stale VXLAN "
         "device holds the id",
-        see=f"{IN_OVERLAY} ip -d link show type vxlan",
+        see="{overlay} ip -d link show type vxlan",
     )
 )
 def tunnel_is_up(situation: Situation, name: str) -> Finding:
@@ -109,7 +107,7 @@ def mtu_leaves_room(situation: Situation, name: str) -> Finding:
         Scope.NODE,
         "the tunnel knows the hardware address of every task on another node",
         cause="gossip did not bring the task's entry (7946), or somebody deleted it",
-        see=f"{IN_OVERLAY} ip neigh",
+        see="{overlay} ip neigh",
     )
 )
 def neighbours_are_known(situation: Situation, name: str) -> Finding:
@@ -129,7 +127,7 @@ def neighbours_are_known(situation: Situation, name: str) -> Finding:
         "the tunnel sends frames for a task to the node that runs it",
         cause="the entry is stale: the task or its node's advertised address moved, and gossip "
         "(7946) did not tell",
-        see=f"{IN_OVERLAY} bridge fdb show",
+        see="{overlay} bridge fdb show",
     )
 )
 def frames_go_to_the_right_node(situation: Situation, name: str) -> Finding:
@@ -289,7 +287,10 @@ JUDGES = (
     mtu_leaves_room,
     neighbours_are_known,
     frames_go_to_the_right_node,
+)
+TRIED = (
     sandbox_pings_every_task,
     sandbox_fetches_from_every_task,
     large_answers_arrive,
 )
+"""Those that need the tasks to be well, so they come after them in path order."""

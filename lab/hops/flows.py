@@ -39,14 +39,14 @@ class Entrance:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """How a packet fared on all its stages: ``stage`` is the last one, or where it is lost."""
+    """How a packet fared on one of its stages."""
 
     stage: Stage
     fate: Fate
 
     @property
     def ok(self) -> bool:
-        """Whether every stage surely let it pass."""
+        """Whether it surely passes here."""
         return self.fate.passes
 
     def __str__(self) -> str:
@@ -64,15 +64,11 @@ class Passage:
 
 
 def pass_all(rules: Ruleset, stages: tuple[Stage, ...]) -> Passage:
-    """Return where a packet is lost, or its last stage when all let it pass."""
-    passage = None
-    for stage in stages:
-        passage = Passage(stage, stage.fate(rules))
-        if not passage.ok:
-            break
-    if passage is None:
-        raise ValueError("a packet has at least one stage")
-    return passage
+    """Return where a packet is lost; when nowhere, how the filter table let it pass."""
+    passages = [Passage(stage, stage.fate(rules)) for stage in stages]
+    lost = (p for p in passages if not p.ok)
+    filtered = (p for p in passages if p.stage.table == "filter")
+    return next(lost, None) or next(filtered)
 
 
 def entrances(situation: Situation, name: str) -> tuple[Entrance, ...]:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lab.facts.commands import NETNS_DIRECTORY
 from lab.hops.situation import Blocked, Situation
 from lab.hops.verdict import Check, Finding, Scope, Verdict
 
+OVERLAY_UNKNOWN = f"nsenter --net={NETNS_DIRECTORY}/1-NETWORK"
 Decide = Callable[[Situation, str], Finding]
 
 
@@ -95,6 +97,7 @@ def fill(command: str, situation: Situation, scope: Scope, subject: str) -> str:
         "{vip}": str(situation.cluster.virtual_address or "VIP"),
         "{sandbox}": str(node.sandbox_address or "SANDBOX"),
         "{manager}": str(situation.topology.manager.address),
+        "{overlay}": (node.overlay.by_hand if node.overlay else OVERLAY_UNKNOWN).strip(),
     }
     if scope is Scope.SLOT:
         values["{task}"] = _into_task(situation, slot_number(subject))
@@ -107,4 +110,4 @@ def _into_task(situation: Situation, slot: int) -> str:
     try:
         return situation.namespace(slot).by_hand.strip()
     except Blocked:
-        return "nsenter --net=/var/run/docker/netns/TASK"
+        return f"nsenter --net={NETNS_DIRECTORY}/TASK"

@@ -22,6 +22,9 @@ _PASSING = frozenset(
 """Targets that change or note a packet and let it go on to the next rule
 (iptables-extensions(8), "TARGET EXTENSIONS")."""
 
+_TARGET_FLAGS = frozenset({"--reject-with", "--random", "--random-fully", "--persistent"})
+"""Flags that say how a deciding target does its work, not which packets it gets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Packet:
@@ -125,7 +128,12 @@ def matches(rule: Rule, packet: Packet) -> bool | None:
     ]
     if False in answers:
         return False
-    return None if None in answers or rule.other else True
+    return None if None in answers or _has_unknown_conditions(rule) else True
+
+
+def _has_unknown_conditions(rule: Rule) -> bool:
+    flags = [word for word in rule.other if word.startswith("-")]
+    return any(flag not in _TARGET_FLAGS for flag in flags)
 
 
 def _questions(rule: Rule, packet: Packet) -> Iterator[tuple[str, bool | None]]:

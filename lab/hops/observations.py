@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
 
-from lab.facts.model import ClusterFacts
+from lab.facts.model import NodeCounters
 
 
 class Connect(StrEnum):
@@ -69,13 +69,12 @@ class Reach:
 class Answer:
     """What node-test says in an answer and in its log line.
 
-    ``slot`` is None when the service was created without the variables that tell it.
+    ``ingress_address`` tells the replicas apart, also those that do not know their own slot.
     ``client`` is the address it saw, ``connection`` how many requests this connection has seen.
     """
 
     request_id: str
     hostname: str
-    slot: int | None
     ingress_address: IPv4Address
     client: IPv4Address
     connection: int
@@ -93,7 +92,7 @@ class Exchange:
     status: int
     error: str
     body_bytes: int
-    answer: Answer | None
+    answer: Answer | None = None
 
     @property
     def answered(self) -> bool:
@@ -114,18 +113,26 @@ THIS_MACHINE = "this machine"
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """Requests sent from one place through one node's published port, in order.
+class Errand:
+    """Requests to be sent one after the other, from one place through one published port.
 
-    ``origin`` is a node or ``THIS_MACHINE``; ``entry`` the node whose published port it was.
-    A round ends early at the first request without an answer: ``planned`` were meant.
+    ``origin`` is a node or ``THIS_MACHINE``; ``entry`` the node whose published port it is.
+    ``asked_bytes`` is the size wanted of each answer, 0 for the ordinary line.
     """
 
     origin: str
     entry: str
     url: str
     manner: Manner
-    planned: int
+    request_ids: tuple[str, ...]
+    asked_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """An errand and what came of it: it ends early at the first request without an answer."""
+
+    errand: Errand
     exchanges: tuple[Exchange, ...]
 
     @property
@@ -134,26 +141,33 @@ class Round:
         return tuple(e.answer for e in self.exchanges if e.answer is not None and e.answered)
 
     @property
-    def connections(self) -> int:
-        """How many connections surely came through: at least this many, and answered."""
-        if self.manner is Manner.KEPT:
-            return min(1, len(self.answers))
-        return len(self.answers)
+    def is_complete(self) -> bool:
+        """Whether every request was answered."""
+        return len(self.answers) == len(self.errand.request_ids)
+
+    @property
+    def connections(self) -> tuple[Answer, ...]:
+        """The first answer of each connection: as many as IPVS had to choose a backend for."""
+        if self.errand.manner is Manner.KEPT:
+            return self.answers[:1]
+        return self.answers
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Everything that was sent, what the service logged of it, and the facts around it.
+    """Everything that was sent, what the service logged of it, and the counters around it.
 
-    ``before`` and ``after`` need only hold what traffic moves: rules and IPVS counters.
-    ``log`` holds our requests only, as the service's log on the manager gave them.
+    ``log`` holds our requests only, in the order the manager gave the service's log.
     """
 
     rounds: tuple[Round, ...]
     log: tuple[Answer, ...]
-    before: ClusterFacts
-    after: ClusterFacts
+    before: tuple[NodeCounters, ...]
+    after: tuple[NodeCounters, ...]
 
-    def through(self, entry: str) -> tuple[Round, ...]:
-        """Return the rounds that entered through one node."""
-        return tuple(r for r in self.rounds if r.entry == entry)
+    def through(self, entry: str, *manners: Manner) -> tuple[Round, ...]:
+        """Return the rounds that entered through one node, of the manners given or of all."""
+        wanted = manners or tuple(Manner)
+        return tuple(
+            r for r in self.rounds if r.errand.entry == entry and r.errand.manner in wanted
+        )

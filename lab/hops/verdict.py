@@ -35,7 +35,8 @@ class Check:
         title: What holds when all is well, one line.
         cause: What usually is the matter when it does not.
         see: The command to type, as root on the node; ``{port}``, ``{target}``, ``{service}``,
-            ``{image}``, ``{vip}``, ``{sandbox}`` and ``{task}`` stand for the lab's values.
+            ``{image}``, ``{vip}``, ``{sandbox}``, ``{manager}`` (its address), ``{overlay}``
+            and ``{task}`` (how to enter that namespace) stand for the lab's values.
     """
 
     id: str

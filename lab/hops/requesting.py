@@ -1,0 +1,182 @@
+"""Requests to the published port: which to send, the curl that sends them, what came back.
+
+Pure: the caller runs the command.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address
+
+from lab.errors import UnreadableOutput
+from lab.hops.observations import THIS_MACHINE, Answer, Errand, Exchange, Manner, Round
+from lab.topology import Topology
+
+LARGE_BYTES = 8000
+"""Several packets of any usual MTU."""
+
+_MARK = "@@@"
+_DONE = re.compile(rf"{_MARK} (\S+) (\d+) (\d+) ?(.*)")
+
+
+def errands_inside(topology: Topology, token: str) -> tuple[tuple[Errand, ...], ...]:
+    """Return the errands of the nodes in waves; no entry is used twice within a wave.
+
+    Round robin shows only while nobody else uses the same entry. First each node asks itself,
+    by 127.0.0.1; then each asks the next one over the link.
+    """
+    nodes = topology.nodes
+    port = topology.service.published_port
+    waves: list[list[Errand]] = [[], []]
+    for position, node in enumerate(nodes):
+        following = nodes[(position + 1) % len(nodes)]
+        own = f"http://127.0.0.1:{port}/"
+        names = (node.name, node.name)
+        waves[0].append(_fresh(topology, token, *names, own))
+        large = f"{own}?bytes={LARGE_BYTES}"
+        waves[0].append(
+            Errand(*names, large, Manner.LARGE, _ids(token, *names, "large", 1), LARGE_BYTES)
+        )
+        waves[0].append(Errand(*names, own, Manner.KEPT, _ids(token, *names, "kept", 2)))
+        beyond = f"http://{following.address}:{port}/"
+        waves[1].append(_fresh(topology, token, node.name, following.name, beyond))
+    return tuple(map(tuple, waves))
+
+
+def errands_outside(
+    topology: Topology, token: str, urls: Iterable[tuple[str, str]]
+) -> tuple[Errand, ...]:
+    """Return the errands of this machine, given (node, URL of its forwarded port)."""
+    return tuple(_fresh(topology, token, THIS_MACHINE, entry, url) for entry, url in urls)
+
+
+def curl_script(errands: Sequence[Errand], *, max_time_s: float) -> str:
+    """Return a shell command: one curl that runs the errands and stops at the first failure.
+
+    Every request has its id in a header. ``Connection: close`` makes the next one a new
+    connection; a request that is to be kept open leaves it out.
+    """
+    blocks = []
+    for errand in errands:
+        for request_id in errand.request_ids:
+            lines = [
+                f'url = "{errand.url}"',
+                f'header = "X-Request-Id: {request_id}"',
+                f"max-time = {max_time_s:g}",
+                f'write-out = "\\n{_MARK} {request_id} %{{http_code}} %{{size_download}} '
+                '%{errormsg}\\n"',
+            ]
+            if errand.manner is not Manner.KEPT:
+                lines.append('header = "Connection: close"')
+            blocks.append("\n".join(lines))
+    config = "\nnext\n".join(blocks)
+    return f"curl -s --fail-early -K - <<'REQUESTS'\n{config}\nREQUESTS\n"
+
+
+def parse_exchanges(text: str) -> tuple[Exchange, ...]:
+    """Read what ``curl_script`` printed: after each body, a line with what became of it.
+
+    ::
+
+        {"hostname":"4fc0c085cbc1","ingress_address":"10.0.0.5","client":"10.0.0.3",...}
+
+        @@@ a1b2-manager-worker-fresh-1 200 231
+
+    A request that failed has status 0 and curl's sentence.
+    """
+    exchanges = []
+    body: list[str] = []
+    for line in text.splitlines():
+        done = _DONE.fullmatch(line)
+        if done is None:
+            body.append(line)
+            continue
+        request_id, status, size, error = done.groups()
+        answer, trouble = _read(body)
+        body = []
+        exchanges.append(Exchange(request_id, int(status), error or trouble, int(size), answer))
+    return tuple(exchanges)
+
+
+def rounds_of(errands: Iterable[Errand], exchanges: Iterable[Exchange]) -> tuple[Round, ...]:
+    """Give each exchange to the errand it belongs to."""
+    by_id = {exchange.request_id: exchange for exchange in exchanges}
+    return tuple(
+        Round(errand, tuple(by_id[i] for i in errand.request_ids if i in by_id))
+        for errand in errands
+    )
+
+
+def parse_answer(text: str) -> Answer:
+    """Read one JSON line of node-test, an answer or a log line.
+
+    Raises:
+        UnreadableOutput: It is no such line.
+    """
+    try:
+        fields = json.loads(text)
+        return Answer(
+            request_id=str(fields["request_id"]),
+            hostname=str(fields["hostname"]),
+            ingress_address=IPv4Address(fields["ingress_address"]),
+            client=IPv4Address(fields["client"]),
+            connection=int(fields["connection"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnreadableOutput(
+            "This is not a line of node-test",
+            details=f"{type(error).__name__} {error}: {text[:200]}",
+            hint="look whether the service runs the image of the topology",
+        ) from error
+
+
+def log_script(service: str, token: str) -> str:
+    """Return a shell command for the manager: the service's log lines that carry our token.
+
+    ``grep`` ends with 1 when there is none yet, which is no failure.
+    """
+    url = f"http://localhost/services/{service}/logs?stdout=true"
+    return (
+        f"curl -sS --max-time 20 --unix-socket /var/run/docker.sock '{url}' | "
+        f"grep -a -F '{token}' || [ $? = 1 ]"
+    )
+
+
+def parse_log(text: str) -> tuple[Answer, ...]:
+    """Read the log lines; the API puts 8 bytes before each (Engine API, "Stream format").
+
+    Raises:
+        UnreadableOutput: A line holds no JSON of node-test.
+    """
+    return tuple(_log_line(line) for line in text.splitlines() if line.strip())
+
+
+def _log_line(line: str) -> Answer:
+    # The last of the 8 bytes is a length and may look like a brace too.
+    starts = [match.start() for match in re.finditer("{", line[:10])]
+    for start in starts[:-1]:
+        try:
+            return parse_answer(line[start:])
+        except UnreadableOutput:
+            continue
+    return parse_answer(line[starts[-1] :] if starts else line)
+
+
+def _read(body: list[str]) -> tuple[Answer | None, str]:
+    text = "\n".join(body).strip()
+    if not text:
+        return None, ""
+    try:
+        return parse_answer(text), ""
+    except UnreadableOutput as error:
+        return None, f"{error.brief}: {text[:80]}"
+
+
+def _fresh(topology: Topology, token: str, origin: str, entry: str, url: str) -> Errand:
+    count = max(4, 2 * topology.service.replicas)
+    return Errand(origin, entry, url, Manner.FRESH, _ids(token, origin, entry, "fresh", count))
+
+
+def _ids(token: str, origin: str, entry: str, what: str, count: int) -> tuple[str, ...]:
+    place = origin.replace(" ", "-")
+    return tuple(f"{token}-{place}-{entry}-{what}-{number:02d}" for number in range(1, count + 1))
