@@ -2,12 +2,24 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
-from lab.errors import LabError, NotReady
+from lab.errors import LabError, NotReady, ProviderFailed
 from lab.units import format_duration
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Deadlines in seconds, scaled to the machines' speed."""
+
+    pace: float
+
+    def __call__(self, seconds: float) -> float:
+        """Return the deadline for something that takes ``seconds`` at most on real hardware."""
+        return seconds * self.pace
 
 
 def wait_until(
@@ -23,7 +35,8 @@ def wait_until(
     """Call ``probe`` until ``ready`` holds ``successes`` times in a row; return its last value.
 
     A ``LabError`` from the probe counts as "not yet" and is shown if the time runs out, so a
-    probe may fail while a machine is still starting.
+    probe may fail while a machine is still starting. Only ``ProviderFailed`` ends the wait: a
+    machine that died will not come.
 
     Args:
         probe: Reads the current state. Bounded in time by itself.
@@ -43,6 +56,8 @@ def wait_until(
         last: str
         try:
             value = probe()
+        except ProviderFailed:
+            raise
         except LabError as error:
             good, last = 0, str(error)
         else:

@@ -1,0 +1,176 @@
+"""What a node is made of: Debian packages, our files, the units left out. Pure.
+
+One definition for every provider that makes machines: the default one boots it directly, others
+pack it as a box or a container image.
+"""
+
+import hashlib
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SUITE = "trixie"
+KERNEL = "linux-image-cloud-amd64"
+PACKAGES = (
+    "busybox-static",  # the initial RAM disk
+    "chrony",  # the nodes' clocks are kept together
+    "conntrack",
+    "containerd",
+    "curl",
+    "docker-cli",
+    "docker.io",
+    "ethtool",
+    "iproute2",
+    "iptables",
+    "iputils-ping",
+    "ipvsadm",
+    "kmod",
+    "less",
+    "nano",
+    "net-tools",
+    "netbase",
+    "openssh-server",
+    "procps",
+    "python3-minimal",  # the node-test container is cut out of it
+    "systemd-sysv",
+    "tcpdump",
+    "xz-utils",  # the kernel's modules are unpacked while building
+)
+
+LEFT_OUT = (
+    # Device discovery: two disks' worth of virtio devices are known beforehand, and every veth
+    # Docker makes would wake udev's workers. 17 of the first prototype's 60 seconds were udev.
+    "systemd-udevd.service",
+    "systemd-udevd-control.socket",
+    "systemd-udevd-kernel.socket",
+    "systemd-udev-trigger.service",
+    "systemd-udev-load-credentials.service",
+    # Nobody logs in on a console; ssh is the way in, and it does not use PAM.
+    "getty.target",
+    "getty-static.service",
+    "getty@tty1.service",
+    "systemd-ask-password-console.path",
+    "systemd-ask-password-wall.path",
+    "systemd-logind.service",
+    "systemd-user-sessions.service",
+    "dbus.service",
+    "dbus.socket",
+    # Housekeeping of machines that live longer than an afternoon.
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "fstrim.timer",
+    "systemd-tmpfiles-clean.timer",
+    "systemd-pstore.service",
+    "systemd-random-seed.service",
+    "systemd-journal-flush.service",
+    "systemd-journal-catalog-update.service",
+    "systemd-hwdb-update.service",
+    "systemd-update-done.service",
+    "ldconfig.service",
+    "systemd-firstboot.service",
+    "systemd-machine-id-commit.service",
+    "systemd-binfmt.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "systemd-hibernate-clear.service",
+    "remote-fs.target",
+    # Hardware these machines do not have.
+    "systemd-pcrmachine.service",
+    "systemd-pcrphase.service",
+    "systemd-pcrphase-sysinit.service",
+    "systemd-pcrextend.socket",
+    "systemd-pcrlock.socket",
+    "systemd-tpm2-setup.service",
+    "systemd-tpm2-setup-early.service",
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "sys-fs-fuse-connections.mount",
+    # Services that answer questions nobody asks here.
+    "systemd-creds.socket",
+    "systemd-hostnamed.socket",
+    "systemd-initctl.socket",
+    "systemd-sysext.socket",
+    # The lab brings the host key (sshd-keygen would make three, one of them RSA: seconds).
+    "sshd-keygen.service",
+    # Would restore a saved IPVS table: swarm's is dockerd's business alone.
+    "ipvsadm.service",
+)
+
+LEFT_OUT_GENERATORS = (
+    "systemd-debug-generator",
+    "systemd-fstab-generator",
+    "systemd-getty-generator",
+    "systemd-gpt-auto-generator",
+    "systemd-hibernate-resume-generator",
+    "systemd-rc-local-generator",
+    "systemd-run-generator",
+    "systemd-ssh-generator",
+    "systemd-system-update-generator",
+    "systemd-sysv-generator",
+    "systemd-tpm2-generator",
+)
+
+HERE = Path(__file__).parent
+FILES = HERE / "files"
+INIT = HERE / "init"
+NODE_TEST = HERE.parent.parent / "node-test" / "server.py"
+NODE_TEST_ARCHIVE = "/usr/share/node-test/node-test.tar"
+"""Where a node keeps the service's image, in the format of ``docker load``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file, link or directory to lay over the root file system.
+
+    ``path`` has no leading slash. Exactly one of ``content`` and ``link`` is set, or neither for
+    a directory.
+    """
+
+    path: str
+    content: bytes | None = None
+    link: str | None = None
+    mode: int = 0o644
+
+
+def overlay() -> tuple[Entry, ...]:
+    """Return everything we add to Debian's packages, in a stable order."""
+    return tuple(sorted(_entries(), key=lambda entry: entry.path))
+
+
+def recipe_key(build_tools: str) -> str:
+    """Return the name under which an image of today's inputs is kept: 16 hex digits.
+
+    Args:
+        build_tools: Versions of the programs that build it.
+    """
+    digest = hashlib.sha256()
+    for part in (SUITE, KERNEL, *PACKAGES, build_tools):
+        digest.update(part.encode() + b"\0")
+    for entry in overlay():
+        digest.update(repr(entry).encode())
+    sources = [*sorted(HERE.glob("*.py")), INIT, NODE_TEST]
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _entries() -> Iterator[Entry]:
+    for path in sorted(FILES.rglob("*")):
+        name = str(path.relative_to(FILES))
+        if path.is_dir():
+            yield Entry(name, mode=0o755)
+        elif path.name != ".keep":
+            mode = 0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644
+            yield Entry(name, content=path.read_bytes(), mode=mode)
+    for unit in LEFT_OUT:
+        yield Entry(f"etc/systemd/system/{unit}", link="/dev/null")
+    yield Entry("etc/systemd/system-generators", mode=0o755)
+    for generator in LEFT_OUT_GENERATORS:
+        yield Entry(f"etc/systemd/system-generators/{generator}", link="/dev/null")
+    yield Entry("etc/systemd/system/default.target", link="/lib/systemd/system/multi-user.target")
+    yield Entry("etc/fstab", content=b"")
+    # No name server can be reached. An address that refuses at once beats one that is silent:
+    # dockerd asks for the registry of node-test's tag before it starts the first task, and a
+    # silent server made that 20 s (measured).
+    yield Entry("etc/resolv.conf", content=b"nameserver 127.0.0.1\n")

@@ -1,0 +1,126 @@
+"""The cache of built images: one directory per recipe, shared by all labs of this user."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lab.image.build import build
+from lab.image.recipe import recipe_key
+from lab.paths import cache_dir, private_dir, write_private
+from lab.process import run
+from lab.steps import Steps
+
+FILES = ("vmlinux", "initrd", "disk", "node-test.tar")
+
+
+class Manifest(BaseModel):
+    """What is known of a built image.
+
+    ``files`` maps each file to its size in bytes and its modification time in nanoseconds: they
+    are compared before every use, so that a file that was cut short or touched is not booted.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal[1] = 1
+    key: str
+    created: datetime
+    kernel: str
+    node_test_id: str
+    packages: dict[str, str]
+    files: dict[str, tuple[int, int]]
+
+
+class Image(BaseModel):
+    """A usable image: where its files are and what it holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes the image really takes on disk; its disk file has holes."""
+        return sum((self.path / name).stat().st_blocks * 512 for name in FILES)
+
+
+def ensure_image(steps: Steps) -> Image:
+    """Return the image of today's recipe, building it if it is not there or not whole."""
+    with _building():
+        key = current_key()
+        found = find_image(key)
+        if found is not None:
+            return found
+        path = _root() / key
+        if path.exists():
+            steps.note(f"image {key} is damaged or incomplete: building it again")
+            remove_image(key)
+        partial = private_dir(_root() / f".building-{key}")
+        built = build(partial, steps)
+        manifest = Manifest(
+            key=key,
+            created=datetime.now(UTC),
+            kernel=built.kernel,
+            node_test_id=built.node_test_id,
+            packages=dict(built.packages),
+            files={name: _stamp(partial / name) for name in FILES},
+        )
+        write_private(partial / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
+        partial.rename(path)
+        return Image(path=path, manifest=manifest)
+
+
+def find_image(key: str) -> Image | None:
+    """Return the cached image ``key``, or ``None`` if it is missing, damaged or incomplete."""
+    path = _root() / key
+    try:
+        manifest = Manifest.model_validate_json((path / "manifest.json").read_text())
+        whole = all(_stamp(path / name) == manifest.files.get(name) for name in FILES)
+    except (OSError, ValidationError):
+        return None
+    return Image(path=path, manifest=manifest) if whole and manifest.key == key else None
+
+
+def list_images() -> tuple[Image, ...]:
+    """Return all usable images in the cache, newest first."""
+    found = [find_image(path.name) for path in _root().glob("[0-9a-f]*")]
+    usable = [image for image in found if image is not None]
+    return tuple(sorted(usable, key=lambda image: image.manifest.created, reverse=True))
+
+
+def remove_image(key: str) -> None:
+    """Delete one image; not being there is fine."""
+    shutil.rmtree(_root() / key, ignore_errors=True)
+
+
+def current_key() -> str:
+    """Return the key of the image that today's recipe and tools would build."""
+    tools = run(("mmdebstrap", "--version"), timeout_s=20).stdout.strip()
+    return recipe_key(tools)
+
+
+@contextmanager
+def _building() -> Iterator[None]:
+    """Let one process build at a time, and clear away what a killed one left."""
+    root = private_dir(_root())
+    with (root / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in root.glob(".building-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+
+
+def _root() -> Path:
+    return cache_dir() / "images"
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns

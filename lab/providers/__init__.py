@@ -1,0 +1,90 @@
+"""Providers bring up the machines of a topology. They know nothing of Docker.
+
+A provider is any class with the members of ``Provider``; ``PROVIDERS`` is the list of those we
+have. See docs/how-to/add-a-provider.md.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lab.access import Access
+from lab.errors import UsageError
+from lab.home import LabHome
+from lab.steps import Steps
+from lab.topology import Topology
+
+DEFAULT_PROVIDER = "qemu"
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """What a provider hands over: how to reach every node, and how fast they are.
+
+    ``pace`` multiplies deadlines: 1 with hardware acceleration. ``remark`` is one line for the
+    user about how the machines run.
+    """
+
+    access: Mapping[str, Access]
+    pace: float
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachineState:
+    """One machine as it is now: whether it runs, its memory on this host and its disk, in MiB."""
+
+    running: bool
+    resident_mib: float
+    disk_mib: float
+
+
+class Provider(Protocol):
+    """Brings up, describes and removes the machines of one topology."""
+
+    @property
+    def name(self) -> str:
+        """The word after ``--provider``."""
+
+    def preflight(self, topology: Topology) -> None:
+        """Raise PreflightFailed if this machine cannot carry the topology."""
+
+    def create(self, home: LabHome, topology: Topology, steps: Steps) -> Machines:
+        """Start all machines; those that run already are left alone.
+
+        Raises:
+            ProviderFailed: A machine did not start.
+        """
+
+    def destroy(self, home: LabHome) -> None:
+        """Remove all machines and whatever a killed ``create`` left. Safe to call twice."""
+
+    def states(self, home: LabHome, topology: Topology) -> Mapping[str, MachineState]:
+        """Return the present state of every node of the topology."""
+
+    def console(self, home: LabHome, node: str) -> Path | None:
+        """Return the file with the node's console output, if the provider keeps one."""
+
+
+def _qemu() -> Provider:
+    from lab.providers.qemu import QemuProvider
+
+    return QemuProvider()
+
+
+PROVIDERS: Mapping[str, Callable[[], Provider]] = {"qemu": _qemu}
+
+
+def provider_named(name: str) -> Provider:
+    """Return a provider by its name.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    try:
+        return PROVIDERS[name]()
+    except KeyError as error:
+        raise UsageError(
+            f"There is no provider named {name}", details=f"known: {', '.join(PROVIDERS)}"
+        ) from error

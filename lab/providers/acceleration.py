@@ -1,0 +1,157 @@
+"""Choosing how QEMU runs the machines: by booting something real, not by looking at /dev/kvm.
+
+On a cloud machine /dev/kvm may exist, open and even run firmware while a Linux guest never
+prints a line (a PVM host does that). So the verdict comes from booting our own kernel; it is
+cached until the host's kernel, QEMU, our kernel or the device changes.
+"""
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lab.errors import ProviderFailed, UsageError
+from lab.image.store import Image
+from lab.paths import cache_dir, private_dir, write_private
+from lab.process import end, identify, run
+from lab.providers.qemu_command import CPU, QEMU
+from lab.steps import Steps
+from lab.wait import wait_until
+
+KVM = Path("/dev/kvm")
+PROBE_S = 4.0
+PACE = {"kvm": 1.0, "tcg": 8.0}
+"""Factor on every deadline. Emulation was measured 8 to 20 times slower; base deadlines are ample."""
+
+
+class Acceleration(BaseModel):
+    """The verdict: how machines run, why, and under which circumstances that was found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    accelerator: Literal["kvm", "tcg"]
+    reason: str
+    circumstances: str = ""
+
+    @property
+    def pace(self) -> float:
+        """Factor on every deadline."""
+        return PACE[self.accelerator]
+
+    def __str__(self) -> str:
+        kind = "hardware acceleration" if self.accelerator == "kvm" else "software emulation"
+        return f"{kind} ({self.accelerator}): {self.reason}"
+
+
+def forced() -> Acceleration | None:
+    """Return what ``LAB_ACCEL`` asks for, if it is set.
+
+    Raises:
+        UsageError: It is neither ``kvm`` nor ``tcg``.
+    """
+    word = os.environ.get("LAB_ACCEL", "")
+    if word == "kvm" or word == "tcg":
+        return Acceleration(accelerator=word, reason="forced by LAB_ACCEL")
+    if word:
+        raise UsageError(f"LAB_ACCEL is {word!r}", details="expected kvm or tcg")
+    return None
+
+
+def choose(image: Image, steps: Steps) -> Acceleration:
+    """Return the accelerator to use: forced, remembered, or found by a probe of up to 4 s."""
+    asked = forced()
+    if asked is not None:
+        return asked
+    circumstances = _circumstances(image)
+    known = remembered()
+    if known is not None and known.circumstances == circumstances:
+        return known
+    obstacle = _obstacle()
+    if obstacle is None:
+        with steps.step("Trying hardware acceleration with a real kernel"):
+            obstacle = _try_kvm(image)
+    verdict = Acceleration(
+        accelerator="tcg" if obstacle else "kvm",
+        reason=obstacle or "a Linux kernel booted on /dev/kvm",
+        circumstances=circumstances,
+    )
+    private_dir(cache_dir())
+    write_private(_cache_file(), verdict.model_dump_json() + "\n")
+    return verdict
+
+
+def remembered() -> Acceleration | None:
+    """Return the cached verdict, whatever it was found under; ``None`` if there is none."""
+    try:
+        return Acceleration.model_validate_json(_cache_file().read_text())
+    except (OSError, ValidationError):
+        return None
+
+
+def _obstacle() -> str | None:
+    """Return why /dev/kvm cannot work, from what a look tells; ``None`` if it may."""
+    if not KVM.exists():
+        return "there is no /dev/kvm"
+    if Path("/sys/module/kvm_pvm").is_dir():
+        return "this host offers PVM, which does not run Debian's kernel"
+    if not os.access(KVM, os.R_OK | os.W_OK):
+        return "/dev/kvm may not be opened by this user (sudo usermod -aG kvm USER)"
+    return None
+
+
+def _try_kvm(image: Image) -> str | None:
+    """Boot the image's kernel under KVM; return what went wrong, ``None`` if it reached init."""
+    directory = private_dir(cache_dir() / f"probe-{os.getpid()}")
+    console, pid_file = directory / "console", directory / "pid"
+    # fmt: off
+    argv = [
+        QEMU, "-nodefaults", "-no-user-config", "-display", "none",
+        "-machine", "q35", "-accel", "kvm", "-cpu", CPU["kvm"], "-m", "256",
+        "-kernel", str(image.path / "vmlinux"), "-initrd", str(image.path / "initrd"),
+        "-append", "console=ttyS0 panic=-1",
+        "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
+        "-pidfile", str(pid_file), "-daemonize",
+    ]
+    # fmt: on
+    started = time.monotonic()
+    try:
+        run(argv, timeout_s=PROBE_S)
+        process = identify(int(pid_file.read_text()))
+    except Exception as error:  # noqa: BLE001 - whatever KVM does to QEMU, emulation works
+        return f"QEMU did not start with KVM: {error}"
+    try:
+        wait_until(
+            lambda: console.read_text(errors="replace"),
+            lambda text: "Run /init as init process" in text,
+            what="a kernel under KVM",
+            timeout_s=PROBE_S,
+            every_s=0.05,
+        )
+    except Exception:  # noqa: BLE001
+        return f"a Linux kernel did not boot on /dev/kvm within {time.monotonic() - started:.0f} s"
+    finally:
+        end([process], grace_s=1)
+        for file in (console, pid_file):
+            file.unlink(missing_ok=True)
+        directory.rmdir()
+    return None
+
+
+def _circumstances(image: Image) -> str:
+    try:
+        device = KVM.stat()
+        seen = f"{device.st_rdev}:{device.st_mode:o}:{os.access(KVM, os.R_OK | os.W_OK)}"
+    except OSError:
+        seen = "absent"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    qemu = run((QEMU, "--version"), timeout_s=10).stdout.splitlines()
+    if not qemu:
+        raise ProviderFailed(f"{QEMU} --version prints nothing")
+    return "|".join((boot, platform.release(), qemu[0], image.manifest.kernel, seen))
+
+
+def _cache_file() -> Path:
+    return cache_dir() / "acceleration.json"

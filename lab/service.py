@@ -1,0 +1,146 @@
+"""The published service: deploying it, and making sure that every way in reaches all replicas."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.docker_api import Engine, Task
+from lab.errors import CommandFailed, UnreadableOutput
+from lab.node import Node, on_all
+from lab.shell import Shell
+from lab.topology import ServiceSpec
+from lab.wait import Deadlines, wait_until
+
+TEMPLATES = {
+    "SERVICE": "{{.Service.Name}}",
+    "SLOT": "{{.Task.Slot}}",
+    "TASK": "{{.Task.Name}}",
+    "NODE": "{{.Node.Hostname}}",
+}
+"""What a container is told about itself; swarm fills the templates in (docker service create)."""
+
+ENDED = frozenset({"complete", "failed", "rejected", "remove", "orphaned", "shutdown"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One way into the ingress: from where a request is sent and which hosts answered it."""
+
+    origin: str
+    answered_by: tuple[str, ...]
+
+
+def deploy(manager: Node, spec: ServiceSpec, deadline: Deadlines) -> tuple[Task, ...]:
+    """Create the service unless it exists; return its running tasks.
+
+    A service of that name that is already there is left alone, whatever its options: a student
+    may have typed it.
+    """
+    if manager.engine.service_id(spec.name) is None:
+        manager.engine.create_service(
+            spec.name,
+            spec.image,
+            replicas=spec.replicas,
+            ports={spec.published_port: spec.target_port},
+            env=TEMPLATES,
+        )
+    return await_running(manager.engine, spec.name, spec.replicas, deadline)
+
+
+def await_running(
+    engine: Engine, service: str, replicas: int, deadline: Deadlines
+) -> tuple[Task, ...]:
+    """Wait until exactly ``replicas`` tasks are wanted and running; return them.
+
+    Raises:
+        NotReady: The deadline passed; the details hold the tasks and their errors.
+    """
+    tasks = wait_until(
+        lambda: engine.tasks(service),
+        lambda found: _running(found) == replicas and not _leaving(found),
+        what=f"{replicas} running replicas of {service}",
+        timeout_s=deadline(30),
+        hint=f"invoke lab.exec {engine.node} -- docker service ps --no-trunc {service}",
+    )
+    return tuple(task for task in tasks if task.state == "running")
+
+
+def await_entries(
+    nodes: Sequence[Node], spec: ServiceSpec, deadline: Deadlines
+) -> tuple[Entry, ...]:
+    """Wait until requests are answered by all replicas, from each node and from this machine.
+
+    Each round sends as many fresh connections as there are replicas through every way in, twice
+    in a row: right after a start gossip may still be on its way to one of the nodes.
+
+    Raises:
+        NotReady: Some way in did not reach all replicas; the details say which.
+    """
+    count = max(2, spec.replicas)
+
+    def probe() -> tuple[Entry, ...]:
+        inside = on_all(nodes, lambda node: ask_from_node(node.shell, spec.published_port, count))
+        outside = on_all(nodes, lambda node: ask_from_here(node.name, node.entry, count))
+        return (*inside, *outside)
+
+    return wait_until(
+        probe,
+        lambda entries: all(len(set(e.answered_by)) >= spec.replicas for e in entries),
+        what=f"all {spec.replicas} replicas to answer from everywhere",
+        timeout_s=deadline(15),
+        successes=2,
+        hint="pytest checks/",
+    )
+
+
+def ask_from_node(shell: Shell, port: int, count: int) -> Entry:
+    """Send ``count`` requests, each on a connection of its own, from a node to itself.
+
+    Raises:
+        CommandFailed: A request was not answered in time.
+    """
+    url = f"http://127.0.0.1:{port}/"
+    done = shell.run(
+        "curl -sS --max-time 5 -H 'Connection: close' " + " ".join([url] * count), timeout_s=60
+    )
+    if done.exit_code:
+        raise CommandFailed(f"curl {url} failed on {shell.node}", details=done.stderr.strip())
+    return Entry(f"{shell.node} ({url})", tuple(map(_hostname, done.stdout.splitlines())))
+
+
+def ask_from_here(node: str, entry: str, count: int) -> Entry:
+    """Send ``count`` requests from this machine through the entry of a node.
+
+    Raises:
+        CommandFailed: A request was not answered in time.
+    """
+    url = f"http://{entry}/"
+    answers = []
+    for _ in range(count):
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - http literal
+                answers.append(_hostname(answer.read().decode()))
+        except (urllib.error.URLError, OSError) as error:
+            raise CommandFailed(f"{url} (through {node}) did not answer", details=str(error)) from error
+    return Entry(f"this machine ({url}, through {node})", tuple(answers))
+
+
+def _hostname(line: str) -> str:
+    try:
+        answer: Any = json.loads(line)
+        return str(answer["hostname"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnreadableOutput(
+            "The service's answer is not node-test's", details=line[:200], hint="docs/node-test.md"
+        ) from error
+
+
+def _running(tasks: Sequence[Task]) -> int:
+    return sum(task.state == "running" and task.desired == "running" for task in tasks)
+
+
+def _leaving(tasks: Sequence[Task]) -> bool:
+    return any(task.desired in ENDED and task.state not in ENDED for task in tasks)

@@ -1,0 +1,67 @@
+"""A running lab as the checks see it: what it should be and how to reach it."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.home import DEFAULT_NAME, LabHome, LabState, lab_home
+from lab.lifecycle import require_running
+from lab.node import Node, connected
+from lab.topology import Topology
+from lab.wait import Deadlines
+
+
+@dataclass(frozen=True, slots=True)
+class LabSession:
+    """A lab whose machines run."""
+
+    home: LabHome
+    state: LabState
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.state.name
+
+    @property
+    def topology(self) -> Topology:
+        """What the lab should be."""
+        return self.state.topology
+
+    @property
+    def ssh_config(self) -> Path:
+        """The ssh_config of all its nodes."""
+        return self.home.ssh_config
+
+    @property
+    def deadline(self) -> Deadlines:
+        """Scales a deadline in seconds to the machines' speed."""
+        return Deadlines(self.state.pace)
+
+    @property
+    def published(self) -> Mapping[str, str]:
+        """For each node the URL on this machine that enters the ingress through it."""
+        return {node: f"http://{access.entry}" for node, access in self.state.access.items()}
+
+    @contextmanager
+    def connected(self) -> Iterator[tuple[Node, ...]]:
+        """Connect to all nodes for as long as the body runs; see ``lab.node.connected``."""
+        with connected(self.home, self.state) as nodes:
+            yield nodes
+
+
+def lab_name(option: str | None = None) -> str:
+    """Return the name of the lab meant: the option, ``LAB_NAME`` or the default."""
+    return option or os.environ.get("LAB_NAME") or DEFAULT_NAME
+
+
+def open_lab(name: str | None = None) -> LabSession:
+    """Return a running lab.
+
+    Raises:
+        NotRunning: There is no such lab, or a machine of it is down.
+    """
+    status = require_running(lab_name(name))
+    return LabSession(lab_home(status.state.name), status.state)
