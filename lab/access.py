@@ -31,7 +31,7 @@ class Access(BaseModel):
 
 
 def ssh_config(nodes: Mapping[str, Access], control_dir: Path) -> str:
-    """Return an ssh_config(5) text for all nodes of a lab.
+    """Return the text of an ssh_config for all nodes of a lab; see ssh_config(5).
 
     One multiplexed connection per node (a new one costs a second under emulation), strict host
     keys, and nothing of the user's own configuration.

@@ -132,9 +132,7 @@ class Engine:
                     "com.docker.network.bridge.enable_icc": "false",
                     "com.docker.network.bridge.enable_ip_masquerade": "true",
                 },
-                ipam=IPAMConfig(
-                    pool_configs=[IPAMPool(subnet=str(subnet), gateway=str(gateway))]
-                ),
+                ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet), gateway=str(gateway))]),
             )
 
     def create_overlay(self, name: str) -> str:
@@ -255,14 +253,11 @@ class Engine:
         """Change the number of replicas and nothing else; two calls; manager only."""
         with self._calling(f"service scale {name}={replicas}"):
             found = self._api.inspect_service(name)
-            spec = found["Spec"]
-            spec["Mode"] = {"Replicated": {"Replicas": replicas}}
-            # The package's update_service() rebuilds the spec from parts and loses some; the
-            # endpoint itself takes the whole spec (Engine API, POST /services/{id}/update).
-            url = self._api._url("/services/{0}/update", found["ID"])  # noqa: SLF001
-            version = {"version": found["Version"]["Index"]}
-            self._api._raise_for_status(  # noqa: SLF001
-                self._api._post_json(url, data=spec, params=version)  # noqa: SLF001
+            self._api.update_service(
+                found["ID"],
+                version=found["Version"]["Index"],
+                mode=ServiceMode("replicated", replicas=replicas),
+                fetch_current_spec=True,
             )
 
     def tasks(self, service: str) -> tuple[Task, ...]:
@@ -344,4 +339,3 @@ def _log_line(line: str) -> LogLine:
         node_id=labels.get("com.docker.swarm.node.id", ""),
         text=text,
     )
-

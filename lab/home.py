@@ -100,7 +100,7 @@ class LabHome:
         except ValidationError as error:
             raise LabError(
                 f"The saved state of lab {self.name} cannot be read",
-                details=f"{file}: {error.error_count()} problems, first: {error.errors()[0]['msg']}",
+                details=f"{file}: {error.errors()[0]['msg']}",
                 hint=f"invoke lab.down{_name_option(self.name)}",
             ) from error
 

@@ -6,18 +6,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from lab import docker_api
 from lab.access import close_connections, ssh_config
+from lab.docker_api import Engine
 from lab.errors import Conflict, LabError, NotReady, NotRunning, ProviderFailed
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
-from lab.node import Node, connected, on_all
+from lab.node import API_TIMEOUT_S, Node, connected, on_all
 from lab.paths import write_private
 from lab.process import last_lines
 from lab.providers import DEFAULT_PROVIDER, MachineState, Provider, provider_named
-from lab.service import ask_from_here, await_entries, await_running, deploy
+from lab.service import Entry, ask_from_here, await_entries, await_running, deploy
 from lab.steps import Steps
 from lab.swarm import form_swarm, prepare_all
 from lab.topology import Topology
-from lab.topology_file import default_topology_path, find_topology, load_topology
+from lab.topology_file import load_named_topology
 from lab.wait import Deadlines, wait_until
 
 CONSOLE_LINES = 12
@@ -40,8 +42,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class LabStatus:
-    """A lab as it is now: its saved state and every machine's present state."""
+    """A lab as it is now: its home, its saved state and every machine's present state."""
 
+    home: LabHome
     state: LabState
     machines: dict[str, MachineState]
 
@@ -91,7 +94,7 @@ def status(name: str) -> LabStatus:
     home = lab_home(name)
     state = home.load()
     machines = provider_named(state.provider).states(home, state.topology)
-    return LabStatus(state, dict(machines))
+    return LabStatus(home, state, dict(machines))
 
 
 def require_running(name: str) -> LabStatus:
@@ -109,6 +112,39 @@ def require_running(name: str) -> LabStatus:
             hint=f"invoke lab.up --name {name}",
         )
     return found
+
+
+@contextmanager
+def manager_engine(found: LabStatus) -> Iterator[Engine]:
+    """Connect to the manager's Docker Engine for as long as the body runs."""
+    state = found.state
+    name = state.topology.manager.name
+    engine = docker_api.connect(
+        name,
+        config=found.home.ssh_config,
+        socket=found.home.runtime / f"{name}.docker",
+        timeout_s=API_TIMEOUT_S * state.pace,
+    )
+    with engine:
+        yield engine
+
+
+def scale(found: LabStatus, replicas: int, steps: Steps) -> tuple[Entry, ...]:
+    """Change the number of replicas and wait until every way in reaches all of them.
+
+    Returns:
+        Every way in, and who answered there.
+    """
+    state = found.state
+    service = state.topology.service.model_copy(update={"replicas": replicas})
+    deadline = Deadlines(state.pace)
+    with found.home.lock(), connected(found.home, state) as nodes:
+        manager = next(node for node in nodes if node.spec == state.topology.manager)
+        with steps.step(f"Scaling {service.name} to {replicas}"):
+            manager.engine.scale(service.name, replicas)
+            await_running(manager.engine, service.name, replicas, deadline)
+        with steps.step("Verifying: every replica answers through every node"):
+            return await_entries(nodes, service, deadline)
 
 
 def _resumable(home: LabHome, wish: Wish, steps: Steps) -> LabState | None:
@@ -134,14 +170,9 @@ def _resumable(home: LabHome, wish: Wish, steps: Steps) -> LabState | None:
     return None
 
 
-def _topology(wish: Wish) -> Topology:
-    path = default_topology_path() if wish.topology is None else find_topology(wish.topology)
-    return load_topology(path)
-
-
 def _expect_same(state: LabState, wish: Wish) -> None:
     differs = []
-    if wish.topology is not None and _topology(wish) != state.topology:
+    if wish.topology is not None and load_named_topology(wish.topology) != state.topology:
         differs.append("topology")
     if wish.provider not in (None, state.provider):
         differs.append("provider")
@@ -155,7 +186,7 @@ def _expect_same(state: LabState, wish: Wish) -> None:
 
 def _start(home: LabHome, wish: Wish, steps: Steps) -> LabState:
     """Make the machines and prepare them: all of it, or the next ``up`` starts afresh."""
-    topology = _topology(wish)
+    topology = load_named_topology(wish.topology)
     provider = provider_named(wish.provider or DEFAULT_PROVIDER)
     provider.preflight(topology)
     state = LabState(
@@ -201,9 +232,7 @@ def _complete(home: LabHome, state: LabState, until: Stage, steps: Steps) -> Lab
     return state
 
 
-def _serve(
-    nodes: Sequence[Node], topology: Topology, deadline: Deadlines, steps: Steps
-) -> None:
+def _serve(nodes: Sequence[Node], topology: Topology, deadline: Deadlines, steps: Steps) -> None:
     service = topology.service
     manager = next(node for node in nodes if node.spec == topology.manager)
     with steps.step(f"Deploying {service.name}: {service.replicas} replicas of {service.image}"):
@@ -292,4 +321,3 @@ def _remove(home: LabHome) -> None:
     close_connections(home.ssh_config, nodes)
     provider.destroy(home)
     home.remove()
-

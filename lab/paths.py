@@ -47,7 +47,7 @@ def runtime_dir() -> Path:
         raise Conflict(
             f"{path} is not a private directory of yours",
             details=f"owner uid {found.st_uid}, mode {stat.filemode(found.st_mode)}",
-            hint=f"remove it, or set XDG_RUNTIME_DIR to a directory of your own (uid {os.getuid()})",
+            hint="remove it, or set XDG_RUNTIME_DIR to a directory of your own",
         )
     return path
 

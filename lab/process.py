@@ -1,12 +1,14 @@
 """Programs on this machine: the only place that starts, inspects and ends them."""
 
 import logging
+import os
 import shlex
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 
@@ -85,6 +87,14 @@ def run(
             details=f"+ {shlex.join(words)}\n{last_lines(done.stderr or done.stdout, 12)}",
         )
     return Finished(done.stdout, done.stderr)
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """Replace this process by a program that talks to the user itself, such as ssh."""
+    try:
+        os.execvp(argv[0], list(argv))  # noqa: S606 - no shell, that is the point
+    except FileNotFoundError as error:
+        raise missing(argv[0]) from error
 
 
 def missing(program: str) -> PreflightFailed:

@@ -26,6 +26,16 @@ ENDED = frozenset({"complete", "failed", "rejected", "remove", "orphaned", "shut
 
 
 @dataclass(frozen=True, slots=True)
+class Replica:
+    """One wanted task of the service: its slot, the node it is on and how it is."""
+
+    slot: int
+    node: str
+    state: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One way into the ingress: from where a request is sent and which hosts answered it."""
 
@@ -66,6 +76,18 @@ def await_running(
         hint=f"invoke lab.exec {engine.node} -- docker service ps --no-trunc {service}",
     )
     return tuple(task for task in tasks if task.state == "running")
+
+
+def replicas(engine: Engine, service: str) -> tuple[Replica, ...]:
+    """Return the wanted replicas of a service by slot; none if it does not exist; manager only."""
+    if engine.service_id(service) is None:
+        return ()
+    hostnames = {member.node_id: member.hostname for member in engine.members()}
+    return tuple(
+        Replica(task.slot, hostnames.get(task.node_id, "?"), task.state, task.error)
+        for task in sorted(engine.tasks(service), key=lambda task: task.slot)
+        if task.desired not in ENDED
+    )
 
 
 def await_entries(
@@ -121,10 +143,12 @@ def ask_from_here(node: str, entry: str, count: int) -> Entry:
     answers = []
     for _ in range(count):
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - http literal
+            with urllib.request.urlopen(url, timeout=10) as answer:
                 answers.append(_hostname(answer.read().decode()))
         except (urllib.error.URLError, OSError) as error:
-            raise CommandFailed(f"{url} (through {node}) did not answer", details=str(error)) from error
+            raise CommandFailed(
+                f"{url} (through {node}) did not answer", details=str(error)
+            ) from error
     return Entry(f"this machine ({url}, through {node})", tuple(answers))
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.home import DEFAULT_NAME, LabHome, LabState, lab_home
+from lab.home import DEFAULT_NAME, LabHome, LabState
 from lab.lifecycle import require_running
 from lab.node import Node, connected
 from lab.topology import Topology
@@ -64,4 +64,4 @@ def open_lab(name: str | None = None) -> LabSession:
         NotRunning: There is no such lab, or a machine of it is down.
     """
     status = require_running(lab_name(name))
-    return LabSession(lab_home(status.state.name), status.state)
+    return LabSession(status.home, status.state)

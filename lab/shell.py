@@ -1,6 +1,5 @@
 """Running commands on a node: the ``Shell`` protocol and its Fabric implementation."""
 
-import socket
 import threading
 from dataclasses import dataclass
 from types import TracebackType
@@ -111,7 +110,7 @@ class SshShell:
                 return
             try:
                 self._connection.open()
-            except (OSError, paramiko.SSHException, EOFError, socket.timeout) as error:
+            except (TimeoutError, OSError, paramiko.SSHException, EOFError) as error:
                 raise self._unreachable(error) from error
 
     def _unreachable(self, error: BaseException) -> NotRunning:

@@ -163,3 +163,14 @@ def _meant(path: KeyPath, guess: str) -> str:
 def _purpose(path: KeyPath) -> str:
     text = _fields(path[:-1])[str(path[-1])].description or ""
     return (text[:1].lower() + text[1:]).rstrip(".")
+
+
+def load_named_topology(name_or_path: str | None) -> Topology:
+    """Return the topology a name or a path means; the article's for ``None``.
+
+    Raises:
+        UsageError: No topology of the lab has this name.
+        TopologyInvalid: The file breaks a rule.
+    """
+    path = default_topology_path() if name_or_path is None else find_topology(name_or_path)
+    return load_topology(path)

@@ -159,7 +159,9 @@ def _versions(status: str) -> tuple[tuple[str, str], ...]:
     found = []
     for paragraph in status.split("\n\n"):
         fields = dict(
-            line.split(": ", 1) for line in paragraph.splitlines() if not line.startswith(" ") and ": " in line
+            line.split(": ", 1)
+            for line in paragraph.splitlines()
+            if not line.startswith(" ") and ": " in line
         )
         if "Package" in fields and "Version" in fields:
             found.append((fields["Package"], fields["Version"]))

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lab.errors import UsageError
 from lab.image.build import build
 from lab.image.recipe import recipe_key
 from lab.paths import cache_dir, private_dir, write_private
@@ -98,6 +99,22 @@ def list_images() -> tuple[Image, ...]:
 def remove_image(key: str) -> None:
     """Delete one image; not being there is fine."""
     shutil.rmtree(_root() / key, ignore_errors=True)
+
+
+def remove_unused(which: str, current: str) -> None:
+    """Delete an image by its key, or with ``old`` all but the current one.
+
+    Raises:
+        UsageError: There is no such image.
+    """
+    keys = [image.manifest.key for image in list_images()]
+    if which != "old" and not (_root() / which).is_dir():
+        raise UsageError(
+            f"There is no image {which}", details=f"cached: {', '.join(keys) or 'none'}"
+        )
+    for key in keys if which == "old" else [which]:
+        if which != "old" or key != current:
+            remove_image(key)
 
 
 def current_key() -> str:

@@ -24,7 +24,7 @@ from lab.wait import wait_until
 KVM = Path("/dev/kvm")
 PROBE_S = 4.0
 PACE = {"kvm": 1.0, "tcg": 8.0}
-"""Factor on every deadline. Emulation was measured 8 to 20 times slower; base deadlines are ample."""
+"""Factor on every deadline. Emulation is 8 to 20 times slower; base deadlines are ample."""
 
 
 class Acceleration(BaseModel):

@@ -1,15 +1,14 @@
 """The default provider: plain QEMU, no root, no daemon, nothing but Debian packages."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lab.access import Access
-from lab.errors import CommandFailed, NotRunning, PreflightFailed, ProviderFailed
+from lab.errors import CommandFailed, ProviderFailed
 from lab.home import LabHome, lab_home, lab_names
-from lab.image.store import Image, ensure_image
+from lab.image.store import ensure_image
 from lab.paths import private_dir, write_private
 from lab.process import ProcessId, end, identify, is_alive, missing, resident_mib, run, using
 from lab.providers import Machines, MachineState

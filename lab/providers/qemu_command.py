@@ -60,6 +60,7 @@ class MachineSpec:
 def machine_argv(machine: MachineSpec) -> list[str]:
     """Return the command line of one machine; the process puts itself into the background."""
     home = machine.directory
+    disk = _escaped(home / "disk.qcow2")
     forwards = (
         f"hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22,"
         f"hostfwd=tcp:127.0.0.1:{machine.entry_port}-:{machine.published_port}"
@@ -79,7 +80,7 @@ def machine_argv(machine: MachineSpec) -> list[str]:
         "-initrd", str(home / "initrd"),
         "-append", KERNEL_ARGUMENTS,
         # The disk is thrown away with the lab: never wait for the host's disk.
-        "-drive", f"if=none,id=disk,file={_escaped(home / 'disk.qcow2')},cache=unsafe,discard=unmap",
+        "-drive", f"if=none,id=disk,file={disk},cache=unsafe,discard=unmap",
         "-device", "virtio-blk-pci,drive=disk",
         # restrict: a lab reaches nothing but itself, so it is the same with and without internet.
         "-netdev", f"user,id=management,net={machine.management},restrict=on,{forwards}",

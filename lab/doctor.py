@@ -1,0 +1,177 @@
+"""Looking at this machine before a lab does: what was looked at, the verdict, the fix."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import lab.providers.acceleration as accel
+from lab.errors import LabError
+from lab.image.build import check_namespaces
+from lab.image.store import current_key, find_image
+from lab.paths import cache_dir, runtime_dir, state_dir
+from lab.process import PACKAGE_OF
+from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
+from lab.topology import Topology
+
+Verdict = Literal["ok", "warning", "bad"]
+MIB = 2**20
+IMAGE_MIB = 2600
+"""Free MiB a build needs: the root file system, its tar and the disk took 1.7 GB."""
+LAB_MIB = 600
+SOCKET_PATH_LIMIT = 107
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing the doctor looked at."""
+
+    what: str
+    verdict: Verdict
+    seen: str
+    fix: str = ""
+
+
+def examine(topology: Topology) -> tuple[Finding, ...]:
+    """Look at everything the default provider needs for this topology; change nothing."""
+    return tuple(_findings(topology))
+
+
+def is_healthy(findings: tuple[Finding, ...]) -> bool:
+    """Say whether nothing stands in the way of a lab."""
+    return all(finding.verdict != "bad" for finding in findings)
+
+
+def _findings(topology: Topology) -> Iterator[Finding]:
+    yield _python()
+    yield _architecture()
+    programs = list(_programs())
+    yield from programs
+    if all(finding.verdict == "ok" for finding in programs):
+        yield _namespaces()
+        yield _image()
+    yield _acceleration()
+    yield _memory(topology)
+    yield from _disks()
+    yield _runtime()
+    yield _ports(len(topology.nodes))
+
+
+def _python() -> Finding:
+    return Finding("Python", "ok", f"{platform.python_version()} at {sys.executable}")
+
+
+def _architecture() -> Finding:
+    machine = platform.machine()
+    if machine in ("x86_64", "AMD64"):
+        return Finding("processor", "ok", f"{machine}, {os.cpu_count()} CPUs")
+    return Finding(
+        "processor",
+        "bad",
+        f"{machine}: the nodes are x86-64 and their image can only be built on x86-64",
+        "use an x86-64 machine",
+    )
+
+
+def _programs() -> Iterator[Finding]:
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    for program, package in PACKAGE_OF.items():
+        if program == "newuidmap" and os.geteuid() == 0:
+            continue
+        found = shutil.which(program, path=path)
+        yield (
+            Finding(program, "ok", found)
+            if found
+            else Finding(program, "bad", "not installed", f"sudo apt-get install {package}")
+        )
+
+
+def _namespaces() -> Finding:
+    what = "user namespaces"
+    try:
+        check_namespaces()
+    except LabError as error:
+        return Finding(what, "bad", error.details or error.brief, error.hint)
+    return Finding(what, "ok", "not needed as root" if os.geteuid() == 0 else "usable")
+
+
+def _image() -> Finding:
+    key = current_key()
+    image = find_image(key)
+    if image is None:
+        return Finding("node image", "ok", f"{key}: not built yet; the first lab.up takes longer")
+    return Finding("node image", "ok", f"{key}, {image.disk_bytes / MIB:.0f} MiB, whole")
+
+
+def _acceleration() -> Finding:
+    what = "acceleration"
+    try:
+        verdict = accel.forced() or accel.remembered()
+    except LabError as error:
+        return Finding(what, "bad", str(error), "unset LAB_ACCEL")
+    if verdict is None:
+        return Finding(what, "ok", "not tried yet: the first lab.up boots a kernel to find out")
+    if verdict.accelerator == "kvm":
+        return Finding(what, "ok", str(verdict))
+    return Finding(what, "warning", f"{verdict}. Everything works, some ten times slower.")
+
+
+def _memory(topology: Topology) -> Finding:
+    available = _meminfo_mib("MemAvailable")
+    wanted = sum(node.memory_mib for node in topology.nodes)
+    seen = (
+        f"{available:.0f} MiB available, {len(topology.nodes)} machines of together {wanted} MiB"
+    )
+    if available < wanted:
+        return Finding("memory", "bad", seen, "end other programs, or lower memory_mib")
+    return Finding("memory", "ok", seen)
+
+
+def _disks() -> Iterator[Finding]:
+    for what, directory, needed in (
+        ("cache directory", cache_dir(), IMAGE_MIB),
+        ("state directory", state_dir(), LAB_MIB),
+    ):
+        existing = next(path for path in (directory, *directory.parents) if path.exists())
+        free = shutil.disk_usage(existing).free / MIB
+        seen = f"{directory}: {free:.0f} MiB free, {needed} MiB wanted"
+        yield (
+            Finding(what, "ok", seen)
+            if free >= needed
+            else Finding(
+                what, "bad", seen, "free some space, or set XDG_CACHE_HOME/XDG_STATE_HOME"
+            )
+        )
+
+
+def _runtime() -> Finding:
+    what = "socket directory"
+    try:
+        directory = runtime_dir()
+    except LabError as error:
+        return Finding(what, "bad", error.details, error.hint)
+    longest = len(str(directory)) + 1 + 24 + 1 + 63 + len(".ssh.") + 16
+    if longest > SOCKET_PATH_LIMIT + 40:
+        return Finding(
+            what, "warning", f"{directory} is long", "set XDG_RUNTIME_DIR to a short path"
+        )
+    return Finding(what, "ok", str(directory))
+
+
+def _ports(nodes: int) -> Finding:
+    try:
+        ports = choose_ports(2 * nodes, frozenset())
+    except LabError as error:
+        return Finding("ports", "bad", error.brief, error.hint)
+    return Finding("ports", "ok", f"free between {FIRST_PORT} and {LAST_PORT}, from {ports[0]}")
+
+
+def _meminfo_mib(key: str) -> float:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1]) / 1024
+    return 0.0

@@ -1,0 +1,221 @@
+"""What the commands print on standard output: tables for people, JSON for programs.
+
+Every JSON document carries ``schema``, such as ``lab.status/v1``; a change that could break a
+reader changes the number.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from lab.doctor import Finding
+from lab.image.store import Image
+from lab.lifecycle import LabStatus
+from lab.service import Entry, Replica
+from lab.steps import Phase
+
+WIDTH = 100
+
+
+def print_json(schema: str, content: Mapping[str, object]) -> None:
+    """Print one JSON document, naming its schema."""
+    print(json.dumps({"schema": schema, **content}, indent=2, default=str))
+
+
+def console() -> Console:
+    """Return a console on standard output, at most 100 columns wide."""
+    out = Console(file=sys.stdout, highlight=False)
+    out.width = min(out.width, WIDTH) if out.is_terminal else WIDTH
+    return out
+
+
+def print_next_steps(status: LabStatus) -> None:
+    """Say what a lab offers and what to type next."""
+    state, out = status.state, console()
+    option = "" if state.name == "article" else f" --name {state.name}"
+    manager = state.topology.manager.name
+    reached = state.reached or "nothing yet"
+    out.print(f"[bold]Lab {state.name}[/] has reached: {reached}")
+    rows = [f"invoke lab.ssh {manager}{option}", f"invoke lab.status{option}"]
+    if state.reached == "service":
+        rows = [
+            *(
+                f"curl http://{access.entry}/      # enters at {node}"
+                for node, access in state.access.items()
+            ),
+            *rows,
+            f"pytest checks/{option}",
+            f"invoke lab.logs --follow{option}",
+        ]
+    elif state.reached:
+        rows.append(f"invoke lab.up{option}      # does what is still missing")
+    for row in (*rows, f"invoke lab.down{option}"):
+        out.print(f"  {row}", markup=False, soft_wrap=True)
+
+
+def print_status(status: LabStatus, replicas: Sequence[Replica]) -> None:
+    """Print a lab's machines and replicas as tables."""
+    state, out = status.state, console()
+    running = "running" if status.running else "NOT RUNNING"
+    out.print(
+        f"[bold]Lab {state.name}[/]: {running}, reached {state.reached or 'nothing yet'}, "
+        f"provider {state.provider}, since {state.created:%Y-%m-%d %H:%M} UTC"
+    )
+    table = _table("node", "role", "address", "machine", "published port here", "memory", "disk")
+    for node in state.topology.nodes:
+        machine = status.machines[node.name]
+        access = state.access.get(node.name)
+        table.add_row(
+            node.name,
+            str(node.role),
+            str(node.address),
+            "up" if machine.running else "down",
+            access.entry if access else "-",
+            f"{machine.resident_mib:.0f} MiB",
+            f"{machine.disk_mib:.0f} MiB",
+        )
+    out.print(table)
+    if replicas:
+        tasks = _table("replica", "node", "state", "error")
+        for replica in replicas:
+            tasks.add_row(
+                f"{state.topology.service.name}.{replica.slot}",
+                replica.node,
+                replica.state,
+                replica.error or "-",
+            )
+        out.print(tasks)
+    out.print(f"ssh -F {_ssh_config(status)} NODE", markup=False, soft_wrap=True)
+
+
+def status_content(status: LabStatus, replicas: Sequence[Replica]) -> dict[str, object]:
+    """Return a lab's status as JSON-able data (schema ``lab.status/v1``)."""
+    state = status.state
+    return {
+        "name": state.name,
+        "provider": state.provider,
+        "running": status.running,
+        "reached": state.reached,
+        "created": state.created.isoformat(),
+        "ssh_config": _ssh_config(status),
+        "nodes": [
+            {
+                "name": node.name,
+                "role": node.role,
+                "address": node.address,
+                "running": status.machines[node.name].running,
+                "entry": state.access[node.name].entry if node.name in state.access else None,
+                "resident_mib": round(status.machines[node.name].resident_mib, 1),
+                "disk_mib": round(status.machines[node.name].disk_mib, 1),
+            }
+            for node in state.topology.nodes
+        ],
+        "service": {
+            "name": state.topology.service.name,
+            "replicas": [
+                {"slot": r.slot, "node": r.node, "state": r.state, "error": r.error}
+                for r in replicas
+            ],
+        },
+    }
+
+
+def phases_content(phases: Sequence[Phase]) -> list[dict[str, object]]:
+    """Return finished steps as JSON-able data: title and seconds."""
+    return [{"title": phase.title, "seconds": phase.seconds} for phase in phases]
+
+
+def print_labs(labs: Sequence[LabStatus]) -> None:
+    """Print all labs of this user."""
+    out = console()
+    if not labs:
+        out.print("No labs. Make one with: invoke lab.up")
+        return
+    table = _table("lab", "nodes", "machines", "reached", "provider", "made (UTC)")
+    for lab in labs:
+        state = lab.state
+        up = sum(machine.running for machine in lab.machines.values())
+        table.add_row(
+            state.name,
+            str(len(state.topology.nodes)),
+            f"{up} up",
+            str(state.reached or "-"),
+            state.provider,
+            f"{state.created:%Y-%m-%d %H:%M}",
+        )
+    out.print(table)
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print what the doctor looked at: verdict, what was seen, and the fix."""
+    out = console()
+    marks = {"ok": "[green]✓ ok[/]", "warning": "[yellow]! note[/]", "bad": "[red]✗ bad[/]"}
+    table = _table("looked at", "verdict", "seen and what to do")
+    for finding in findings:
+        fix = f"\nFix: {finding.fix}" if finding.fix else ""
+        table.add_row(finding.what, marks[finding.verdict], f"{finding.seen}{fix}")
+    out.print(table)
+
+
+def print_images(images: Sequence[Image], current: str) -> None:
+    """Print the cached node images."""
+    out = console()
+    if not images:
+        out.print("No image built yet. The first lab.up builds it; so does: invoke lab.image")
+        return
+    table = _table("image", "made (UTC)", "kernel", "docker.io", "disk", "in use by lab.up")
+    for image in images:
+        manifest = image.manifest
+        table.add_row(
+            manifest.key,
+            f"{manifest.created:%Y-%m-%d %H:%M}",
+            manifest.kernel,
+            manifest.packages.get("docker.io", "?"),
+            f"{image.disk_bytes / 2**20:.0f} MiB",
+            "yes" if manifest.key == current else "no (older inputs)",
+        )
+    out.print(table)
+
+
+def findings_content(findings: Sequence[Finding]) -> dict[str, object]:
+    """Return the doctor's findings as JSON-able data (schema ``lab.doctor/v1``)."""
+    return {
+        "findings": [
+            {"what": f.what, "verdict": f.verdict, "seen": f.seen, "fix": f.fix} for f in findings
+        ]
+    }
+
+
+def images_content(images: Sequence[Image], current: str) -> dict[str, object]:
+    """Return the cached images as JSON-able data (schema ``lab.image/v1``)."""
+    return {
+        "images": [
+            {
+                **image.manifest.model_dump(include={"key", "kernel", "node_test_id"}),
+                "created": image.manifest.created.isoformat(),
+                "disk_bytes": image.disk_bytes,
+                "current": image.manifest.key == current,
+                "path": str(image.path),
+            }
+            for image in images
+        ]
+    }
+
+
+def print_entry(entry: Entry) -> None:
+    """Print who answered at one way in."""
+    console().print(f"{entry.origin}: answered by {', '.join(sorted(set(entry.answered_by)))}")
+
+
+def _ssh_config(status: LabStatus) -> str:
+    return str(status.home.ssh_config)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

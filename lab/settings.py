@@ -1,0 +1,61 @@
+"""What an option means when it is not given: command line, environment, file, default.
+
+``--name`` is ``LAB_NAME`` in the environment and ``name`` under ``lab:`` in an invoke.yaml.
+"""
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from lab.errors import UsageError
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class Output(StrEnum):
+    """What ``-o`` takes."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def setting(option: str, given: str, file: Mapping[str, object], default: str = "") -> str:
+    """Return the value of an option from the first source that has it.
+
+    Args:
+        option: Its long name without dashes, such as ``name``.
+        given: What the command line says; empty if it says nothing.
+        file: The ``lab`` section of the Invoke configuration.
+        default: What holds otherwise.
+    """
+    return given or os.environ.get(f"LAB_{option.upper()}") or str(file.get(option) or default)
+
+
+def choice(option: str, value: str, kind: type[E]) -> E:
+    """Return the member of ``kind`` that ``value`` names.
+
+    Raises:
+        UsageError: It names none.
+    """
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise UsageError(
+            f"--{option} cannot be {value!r}", details=f"expected one of: {', '.join(kind)}"
+        ) from error
+
+
+def count(option: str, value: str, *, least: int) -> int:
+    """Return a whole number an option or argument was given as.
+
+    Raises:
+        UsageError: It is no number, or less than ``least``.
+    """
+    try:
+        number = int(value)
+    except ValueError as error:
+        raise UsageError(f"{option} is {value!r}", details="expected a whole number") from error
+    if number < least:
+        raise UsageError(f"{option} is {number}", details=f"expected {least} or more")
+    return number

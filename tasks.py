@@ -1,0 +1,278 @@
+"""The commands: `invoke lab.up`, `invoke lab.down`, ... They parse options, call `lab` and print.
+
+What a command does is imported when it runs, so that `invoke --list` answers at once.
+"""
+
+import functools
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.tasks import task
+
+from lab.errors import LabError, UsageError
+from lab.settings import Output, choice, count, setting
+
+P = ParamSpec("P")
+NAME = "which lab (LAB_NAME, default: article)"
+OUTPUT = "text or json (LAB_OUTPUT)"
+INTERRUPTED = 130
+
+
+def command(body: Callable[P, None]) -> Callable[P, None]:
+    """Turn foreseeable trouble into a message on stderr and a documented exit code."""
+
+    @functools.wraps(body)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        # Whoever ends us (a closing terminal, a CI time-out) gets the clean-up Ctrl-C gets.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+        if os.environ.get("LAB_DEBUG"):
+            logging.basicConfig(level=logging.DEBUG)
+        try:
+            body(*args, **kwargs)
+            sys.stdout.flush()
+        except LabError as error:
+            print(_message(error), file=sys.stderr)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            print("\nInterrupted. The same command takes up where it left.", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:  # `invoke lab.logs | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return guarded
+
+
+def _message(error: LabError) -> str:
+    lines = [f"Error: {error.brief}", *(f"  {line}" for line in error.details.splitlines())]
+    if error.hint:
+        lines.append(f"Try: {error.hint}")
+    return "\n".join(lines)
+
+
+def _setting(c: Context, option: str, given: str, default: str = "") -> str:
+    return setting(option, given, c.config.get("lab", {}), default)
+
+
+def _lab_name(c: Context, given: str) -> str:
+    from lab.home import DEFAULT_NAME
+
+    return _setting(c, "name", given, DEFAULT_NAME)
+
+
+def _wants_json(c: Context, given: str) -> bool:
+    word = _setting(c, "output", given, Output.TEXT)
+    return choice("output", word, Output) is Output.JSON
+
+
+@task(
+    auto_shortflags=True,
+    help={
+        "name": NAME,
+        "provider": "what makes the machines (LAB_PROVIDER, default: qemu)",
+        "topology": "a topology's name or file (LAB_TOPOLOGY, default: article)",
+        "until": "stop after nodes, swarm or service (LAB_UNTIL, default: service)",
+        "rollback": "remove the lab again if it cannot be completed",
+        "output": OUTPUT,
+    },
+)
+@command
+def up(
+    c: Context,
+    name: str = "",
+    provider: str = "",
+    topology: str = "",
+    until: str = "",
+    rollback: bool = False,
+    output: str = "",
+) -> None:
+    """Bring up machines, swarm and published service, and verify that it answers."""
+    from lab import lifecycle, report
+    from lab.home import Stage
+    from lab.steps import Steps
+
+    as_json = _wants_json(c, output)
+    wish = lifecycle.Wish(
+        name=_lab_name(c, name),
+        provider=_setting(c, "provider", provider) or None,
+        topology=_setting(c, "topology", topology) or None,
+        until=choice("until", _setting(c, "until", until, Stage.SERVICE), Stage),
+        rollback=rollback,
+    )
+    steps = Steps()
+    lifecycle.up(wish, steps)
+    status = lifecycle.status(wish.name)
+    if as_json:
+        phases = report.phases_content(steps.phases)
+        report.print_json("lab.up/v1", {**report.status_content(status, ()), "phases": phases})
+    else:
+        report.print_next_steps(status)
+
+
+@task(help={"name": NAME, "all": "every lab of yours"})
+@command
+def down(c: Context, name: str = "", all: bool = False) -> None:  # noqa: A002 - spelt --all
+    """Remove a lab: machines, disks, sockets, ssh connections. Safe to repeat."""
+    from lab import lifecycle
+    from lab.home import lab_names
+    from lab.steps import Steps
+
+    for lab in lab_names() if all else (_lab_name(c, name),):
+        if not lifecycle.down(lab, Steps()):
+            print(f"There is no lab named {lab}: nothing to remove.")
+
+
+@task(name="status", help={"name": NAME, "output": OUTPUT})
+@command
+def status_(c: Context, name: str = "", output: str = "") -> None:
+    """Show a lab's machines, its replicas and how to reach them."""
+    from lab import lifecycle, report
+    from lab.service import Replica, replicas
+
+    found = lifecycle.status(_lab_name(c, name))
+    service: tuple[Replica, ...] = ()
+    if found.running and found.state.reached == "service":
+        with lifecycle.manager_engine(found) as engine:
+            service = replicas(engine, found.state.topology.service.name)
+    if _wants_json(c, output):
+        report.print_json("lab.status/v1", report.status_content(found, service))
+    else:
+        report.print_status(found, service)
+
+
+@task(name="list", help={"output": OUTPUT})
+@command
+def list_(c: Context, output: str = "") -> None:
+    """List all labs of yours."""
+    from lab import lifecycle, report
+    from lab.home import lab_names
+
+    labs = [lifecycle.status(name) for name in lab_names()]
+    if _wants_json(c, output):
+        content = [report.status_content(lab, ()) for lab in labs]
+        report.print_json("lab.list/v1", {"labs": content})
+    else:
+        report.print_labs(labs)
+
+
+@task(help={"node": "manager, worker, ...", "name": NAME})
+@command
+def ssh(c: Context, node: str, name: str = "") -> None:
+    """Open a root shell on a node."""
+    _on_node(c, name, node, [])
+
+
+@task(name="exec", help={"node": "manager, worker, ...; then -- and the command", "name": NAME})
+@command
+def exec_(c: Context, node: str, name: str = "") -> None:
+    """Run a command on a node: invoke lab.exec manager -- docker node ls."""
+    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    if not words:
+        raise UsageError("There is no command to run", hint=f"invoke lab.exec {node} -- docker ps")
+    _on_node(c, name, node, words)
+
+
+def _on_node(c: Context, name: str, node: str, words: list[str]) -> None:
+    from lab import lifecycle
+    from lab.process import become
+
+    found = lifecycle.require_running(_lab_name(c, name))
+    if node not in found.state.access:
+        raise UsageError(
+            f"Lab {found.state.name} has no node named {node}",
+            details=f"its nodes: {', '.join(found.state.access)}",
+        )
+    sys.stdout.flush()
+    become(("ssh", "-F", str(found.home.ssh_config), node, *words))
+
+
+@task(
+    help={
+        "name": NAME,
+        "follow": "go on with what comes, until Ctrl-C",
+        "tail": "begin with the last so many lines of each replica",
+    }
+)
+@command
+def logs(c: Context, name: str = "", follow: bool = False, tail: str = "") -> None:
+    """Show the service's request log: all replicas, in true order."""
+    from lab import lifecycle
+    from lab.logs import request_log
+
+    found = lifecycle.require_running(_lab_name(c, name))
+    lines = count("--tail", tail, least=0) if tail else None
+    with lifecycle.manager_engine(found) as engine:
+        service = found.state.topology.service.name
+        for line in request_log(engine, service, follow=follow, tail=lines):
+            print(line, flush=follow)
+
+
+@task(help={"replicas": "how many", "name": NAME})
+@command
+def scale(c: Context, replicas: str, name: str = "") -> None:
+    """Change the number of replicas and wait until every node balances over them."""
+    from lab import lifecycle, report
+    from lab.steps import Steps
+
+    wanted = count("replicas", replicas, least=1)
+    found = lifecycle.require_running(_lab_name(c, name))
+    for entry in lifecycle.scale(found, wanted, Steps()):
+        report.print_entry(entry)
+
+
+@task(help={"topology": "judge for this topology (LAB_TOPOLOGY)", "output": OUTPUT})
+@command
+def doctor(c: Context, topology: str = "", output: str = "") -> None:
+    """Look at this machine: what a lab needs, the verdict, the fix."""
+    from lab import report
+    from lab.doctor import examine, is_healthy
+    from lab.topology_file import load_named_topology
+
+    findings = examine(load_named_topology(_setting(c, "topology", topology) or None))
+    if _wants_json(c, output):
+        report.print_json("lab.doctor/v1", report.findings_content(findings))
+    else:
+        report.print_findings(findings)
+    if not is_healthy(findings):
+        sys.exit(4)
+
+
+@task(
+    help={
+        "rebuild": "build it anew",
+        "remove": "delete the image of this key, or 'old' for all that lab.up no longer uses",
+        "output": OUTPUT,
+    }
+)
+@command
+def image(c: Context, rebuild: bool = False, remove: str = "", output: str = "") -> None:
+    """Build the node image if need be, and show what is cached."""
+    from lab import report
+    from lab.image import store
+    from lab.steps import Steps
+
+    as_json = _wants_json(c, output)
+    current = store.current_key()
+    if remove:
+        store.remove_unused(remove, current)
+    else:
+        if rebuild:
+            store.remove_unused(current, current)
+        store.ensure_image(Steps())
+    images = store.list_images()
+    if as_json:
+        report.print_json("lab.image/v1", report.images_content(images, current))
+    else:
+        report.print_images(images, current)
+
+
+namespace = Collection()
+namespace.add_collection(
+    Collection("lab", up, down, status_, list_, ssh, exec_, logs, scale, doctor, image)
+)
