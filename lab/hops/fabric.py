@@ -2,7 +2,6 @@
 
 from ipaddress import IPv4Address
 
-from lab.facts.docker_model import GossipTask
 from lab.facts.model import OverlayFacts
 from lab.hops.cluster import DATA_PORT
 from lab.hops.flows import pass_all, tunnel_stages
@@ -114,8 +113,8 @@ def neighbours_are_known(situation: Situation, name: str) -> Finding:
     """Look for a permanent neighbour entry for each task that is elsewhere."""
     missing = []
     for task in _remote_tasks(situation, name):
-        if _mac(situation, name, task.address) is None:
-            missing.append(str(task.address))
+        if _mac(situation, name, task) is None:
+            missing.append(str(task))
     return _entries(situation, name, missing, "a neighbour entry")
 
 
@@ -135,14 +134,12 @@ def frames_go_to_the_right_node(situation: Situation, name: str) -> Finding:
     overlay = _overlay(situation, name)
     wrong = []
     for task in _remote_tasks(situation, name):
-        mac = _mac(situation, name, task.address)
+        mac = _mac(situation, name, task)
         entries = [e for e in overlay.forwarding if e.mac == mac and e.destination is not None]
         ends = {str(e.destination) for e in entries}
-        wanted = str(_home(situation, task.address))
+        wanted = str(_home(situation, task))
         if ends != {wanted}:
-            wrong.append(
-                f"{task.address} goes to {', '.join(sorted(ends)) or 'nowhere'}, not {wanted}"
-            )
+            wrong.append(f"{task} goes to {', '.join(sorted(ends)) or 'nowhere'}, not {wanted}")
     return _entries(situation, name, wrong, "a forwarding entry to its node")
 
 
@@ -241,15 +238,14 @@ def _overlay(situation: Situation, name: str) -> OverlayFacts:
     return found
 
 
-def _remote_tasks(situation: Situation, name: str) -> tuple[GossipTask, ...]:
-    """Return the running tasks of other nodes, as the managers place them."""
+def _remote_tasks(situation: Situation, name: str) -> tuple[IPv4Address, ...]:
+    """Return the addresses of the tasks the managers place on other nodes."""
     own = situation.published(name)
     tasks = []
     for task in situation.cluster.running_tasks:
         node = situation.cluster.node_of(task)
-        if task.ingress_address is not None and node is not own:
-            host = node.swarm.address if node is not None else None
-            tasks.append(GossipTask(task.id, task.ingress_address, host))
+        if task.ingress_address is not None and node not in (None, own):
+            tasks.append(task.ingress_address)
     return tuple(tasks)
 
 
@@ -272,7 +268,7 @@ def _entries(situation: Situation, name: str, wrong: list[str], what: str) -> Fi
     overlay = _overlay(situation, name)
     lines = [f"{n.address} dev {n.device} lladdr {n.mac}" for n in overlay.neighbours]
     lines += [f"{e.mac} dev {e.device} dst {e.destination}" for e in overlay.forwarding]
-    tasks = ", ".join(str(t.address) for t in remote)
+    tasks = ", ".join(map(str, remote))
     return Finding(
         ok=not wrong,
         expected=f"{what} for {tasks}" if remote else "nothing: no task runs elsewhere",

@@ -13,6 +13,8 @@ from lab.hops.netfilter import Fate, Packet, follow
 from lab.hops.situation import BRIDGE, Situation
 
 LOOPBACK = IPv4Address("127.0.0.1")
+CLIENT_PORT = 50000
+"""Any port a client may have: inside ``net.ipv4.ip_local_port_range``'s default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def arriving(entrance: Entrance, port: int) -> Packet:
         source=entrance.source,
         destination=entrance.address,
         in_interface=entrance.interface,
+        source_port=CLIENT_PORT,
         destination_port=port,
         local_destination=True,
     )
@@ -113,6 +116,7 @@ def leaving_locally(port: int) -> Packet:
         source=LOOPBACK,
         destination=LOOPBACK,
         out_interface="lo",
+        source_port=CLIENT_PORT,
         destination_port=port,
         local_source=True,
         local_destination=True,
@@ -127,6 +131,7 @@ def outside_request(entrance: Entrance, sandbox: IPv4Address, port: int) -> tupl
         destination=sandbox,
         in_interface=entrance.interface,
         out_interface=BRIDGE,
+        source_port=CLIENT_PORT,
         destination_port=port,
     )
     return (
@@ -145,6 +150,7 @@ def outside_reply(entrance: Entrance, sandbox: IPv4Address, port: int) -> tuple[
         destination=entrance.source,
         in_interface=BRIDGE,
         source_port=port,
+        destination_port=CLIENT_PORT,
         state="ESTABLISHED",
     )
     routed = Packet(
@@ -153,6 +159,7 @@ def outside_reply(entrance: Entrance, sandbox: IPv4Address, port: int) -> tuple[
         in_interface=BRIDGE,
         out_interface=entrance.interface,
         source_port=port,
+        destination_port=CLIENT_PORT,
         state="ESTABLISHED",
     )
     return (
@@ -171,6 +178,7 @@ def local_request(sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
         source=LOOPBACK,
         destination=sandbox,
         out_interface=BRIDGE,
+        source_port=CLIENT_PORT,
         destination_port=port,
         local_source=True,
     )
@@ -189,6 +197,7 @@ def local_reply(sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
         destination=LOOPBACK,
         in_interface=BRIDGE,
         source_port=port,
+        destination_port=CLIENT_PORT,
         state="ESTABLISHED",
         local_destination=True,
     )
@@ -209,6 +218,7 @@ def masquerading(sandbox: IPv4Address, port: int) -> Stage:
             source=LOOPBACK,
             destination=sandbox,
             out_interface=BRIDGE,
+            source_port=CLIENT_PORT,
             destination_port=port,
             local_source=True,
         ),
@@ -226,6 +236,7 @@ def tunnel_stages(node: NodeFacts, peer: IPv4Address, port: int) -> tuple[Stage,
         source=peer,
         destination=address,
         in_interface=link.name,
+        source_port=CLIENT_PORT,
         destination_port=port,
         local_destination=True,
     )

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 
 from lab.facts.iptables import FULL_MARK_MASK, Rule
 from lab.facts.ipvs import Backend, Forwarding
-from lab.hops.flows import Stage
+from lab.hops.flows import CLIENT_PORT, Stage
 from lab.hops.judge import judge
 from lab.hops.netfilter import Packet
 from lab.hops.situation import Situation
@@ -36,6 +36,7 @@ def port_is_marked(situation: Situation, name: str) -> Finding:
         source=situation.topology.bridge_gateway,
         destination=address,
         in_interface=interface.name if interface else None,
+        source_port=CLIENT_PORT,
         destination_port=situation.port,
         local_destination=True,
     )

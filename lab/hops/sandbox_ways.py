@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 
 from lab.facts.addresses import Interface, Route
 from lab.facts.iptables import Ruleset
-from lab.hops.flows import Stage, pass_all
+from lab.hops.flows import CLIENT_PORT, Stage, pass_all
 from lab.hops.judge import judge
 from lab.hops.netfilter import Packet
 from lab.hops.situation import Situation
@@ -234,6 +234,7 @@ def _snat(
         source=situation.topology.bridge_gateway,
         destination=task,
         out_interface=interface,
+        source_port=CLIENT_PORT,
         destination_port=situation.port,
         ipvs=True,
     )
@@ -253,17 +254,30 @@ def _ways(situation: Situation, name: str) -> tuple[tuple[Stage, ...], ...]:
     outside = overlay.name if overlay else None
     port = situation.port
     request = Packet(
-        client, address, in_interface=inside, destination_port=port, local_destination=True
+        client,
+        address,
+        in_interface=inside,
+        source_port=CLIENT_PORT,
+        destination_port=port,
+        local_destination=True,
     )
     ways = [(Stage("mangle", "INPUT", request), Stage("filter", "INPUT", request))]
     for task in sorted(situation.cluster.backend_addresses):
-        sent = Packet(client, task, out_interface=outside, destination_port=port, ipvs=True)
+        sent = Packet(
+            client,
+            task,
+            out_interface=outside,
+            source_port=CLIENT_PORT,
+            destination_port=port,
+            ipvs=True,
+        )
         back = Packet(
             task,
             client,
             in_interface=outside,
             out_interface=inside,
             source_port=port,
+            destination_port=CLIENT_PORT,
             state="ESTABLISHED",
             ipvs=True,
         )

@@ -14,7 +14,7 @@ BRIDGE = "docker_gwbridge"
 IN_SANDBOX = "nsenter --net=/var/run/docker/netns/ingress_sbox"
 
 
-class Blocked(Exception):  # noqa: N818 - not an error: a finding that ends a judgement early
+class Blocked(Exception):
     """What the judge wanted to look at is not there. Becomes a failed verdict."""
 
     def __init__(self, found: str, *, cause: str = "", see: str = "") -> None:

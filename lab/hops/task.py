@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address
 
-from lab.hops.flows import Stage, pass_all
+from lab.hops.flows import CLIENT_PORT, Stage, pass_all
 from lab.hops.judge import judge, slot_number
 from lab.hops.netfilter import Packet
 from lab.hops.situation import Blocked, Situation
@@ -29,6 +29,7 @@ def port_is_redirected(situation: Situation, subject: str) -> Finding:
         source=_balancing_source(situation),
         destination=address,
         in_interface=interface.name if interface else None,
+        source_port=CLIENT_PORT,
         destination_port=situation.port,
         local_destination=True,
     )
@@ -131,6 +132,7 @@ def container_lets_it_pass(situation: Situation, subject: str) -> Finding:
         source=client,
         destination=address,
         in_interface=device,
+        source_port=CLIENT_PORT,
         destination_port=situation.target,
         local_destination=True,
     )
@@ -139,6 +141,7 @@ def container_lets_it_pass(situation: Situation, subject: str) -> Finding:
         destination=client,
         out_interface=device,
         source_port=situation.target,
+        destination_port=CLIENT_PORT,
         state="ESTABLISHED",
         local_source=True,
     )
