@@ -272,7 +272,24 @@ def image(c: Context, rebuild: bool = False, remove: str = "", output: str = "")
         report.print_images(images, current)
 
 
-namespace = Collection()
+@task(help={"runs": "how often each scenario is run", "output": OUTPUT})
+@command
+def bench(c: Context, runs: str = "3", output: str = "") -> None:
+    """Measure the lab; writes benchmarks/DATE.json and prints the tables."""
+    from lab import bench as benchmark
+    from lab import report
+    from lab.steps import Steps
+
+    found = benchmark.measure(count("--runs", runs, least=1), Steps())
+    file = benchmark.save(found)
+    if _wants_json(c, output):
+        report.print_json(benchmark.SCHEMA, found)
+    else:
+        print(benchmark.markdown(found))
+    print(f"Written: {file}", file=sys.stderr)
+
+
+namespace = Collection(bench)
 namespace.add_collection(
     Collection("lab", up, down, status_, list_, ssh, exec_, logs, scale, doctor, image)
 )

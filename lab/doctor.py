@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import lab.providers.acceleration as accel
@@ -14,7 +13,7 @@ from lab.errors import LabError
 from lab.image.build import check_namespaces
 from lab.image.store import current_key, find_image
 from lab.paths import cache_dir, runtime_dir, state_dir
-from lab.process import PACKAGE_OF
+from lab.process import PACKAGE_OF, memory_mib
 from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
 from lab.topology import Topology
 
@@ -121,7 +120,7 @@ def _acceleration() -> Finding:
 
 
 def _memory(topology: Topology) -> Finding:
-    available = _meminfo_mib("MemAvailable")
+    _, available = memory_mib()
     wanted = sum(node.memory_mib for node in topology.nodes)
     seen = (
         f"{available:.0f} MiB available, {len(topology.nodes)} machines of together {wanted} MiB"
@@ -168,10 +167,3 @@ def _ports(nodes: int) -> Finding:
     except LabError as error:
         return Finding("ports", "bad", error.brief, error.hint)
     return Finding("ports", "ok", f"free between {FIRST_PORT} and {LAST_PORT}, from {ports[0]}")
-
-
-def _meminfo_mib(key: str) -> float:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith(f"{key}:"):
-            return int(line.split()[1]) / 1024
-    return 0.0

@@ -132,6 +132,12 @@ def resident_mib(identity: ProcessId) -> float:
     return float(process.memory_full_info().pss) / 2**20
 
 
+def memory_mib() -> tuple[float, float]:
+    """Return this machine's memory in MiB: all of it, and what a new program may use."""
+    found = psutil.virtual_memory()
+    return found.total / 2**20, found.available / 2**20
+
+
 def end(identities: Sequence[ProcessId], *, grace_s: float = 5.0) -> None:
     """End processes: SIGTERM, and SIGKILL for those still there after ``grace_s`` seconds."""
     processes = [found for found in map(_find, identities) if found is not None]

@@ -19,7 +19,11 @@ CPU = {
     # kernel copies with ordinary moves, which TCG runs faster than `rep movsb`. 3 s of a boot.
     "tcg": "max,la57=off,erms=off,fsrm=off",
 }
-ACCELERATOR = {"kvm": "kvm", "tcg": "tcg,thread=multi"}
+ACCELERATOR = {
+    "kvm": "kvm",
+    # Room for translated code, MiB. QEMU would take up to 1 GiB per machine and never give it back.
+    "tcg": "tcg,thread=multi,tb-size=256",
+}
 
 
 @dataclass(frozen=True, slots=True)
