@@ -6,6 +6,7 @@ the command to type.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import TypeVar
 
@@ -31,8 +32,15 @@ T = TypeVar("T")
 
 
 def read_rules(batch: Batch, namespace: str) -> Ruleset:
-    """Return the packet filter rules of a namespace."""
-    return _read(batch, namespace, commands.RULES, parse_iptables_save)
+    """Return the packet filter rules of a namespace.
+
+    What iptables-save complains of while it succeeds ("iptables-legacy tables present") goes
+    to the warnings of the ruleset.
+    """
+    rules = _read(batch, namespace, commands.RULES, parse_iptables_save)
+    section = batch.section(namespace, commands.RULES)
+    complaints = section.stderr.splitlines() if section else []
+    return replace(rules, warnings=tuple(complaints))
 
 
 def read_virtual_services(batch: Batch, namespace: str) -> tuple[VirtualService, ...]:

@@ -76,8 +76,8 @@ class Ruleset:
     """Every table of one network namespace, in the order iptables-save printed it.
 
     ``backend`` is "nf_tables" or "legacy", None when there is no table at all (then nothing is
-    printed). ``warnings`` are the ``# Warning:`` lines, such as "iptables-legacy tables
-    present": rules then exist that this ruleset does not show.
+    printed). ``warnings`` are what iptables-save complained of, such as "# Warning:
+    iptables-legacy tables present": rules then exist that this ruleset does not show.
     """
 
     backend: str | None

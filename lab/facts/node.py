@@ -81,6 +81,7 @@ def read_node(batch: Batch, *, service: str) -> NodeReading:
     namespaces = _namespaces_by_kind(batch)
     inside = tuple(_container_facts(batch, name) for name in namespaces.containers)
     sandboxes = {name: _sandbox_facts(batch, name) for name in namespaces.sandboxes}
+    ingress_sandbox = sandboxes.pop(INGRESS_NAMESPACE, None)
     facts = NodeFacts(
         node=batch.node,
         hostname=engine.hostname,
@@ -92,7 +93,7 @@ def read_node(batch: Batch, *, service: str) -> NodeReading:
         networks=networks,
         bridge=bridge,
         ingress=ingress,
-        sandbox=sandboxes.pop(INGRESS_NAMESPACE, None),
+        sandbox=ingress_sandbox,
         load_balancers=tuple(sandboxes.values()),
         overlays=tuple(_overlay_facts(batch, name) for name in namespaces.overlays),
         container_namespaces=inside,
