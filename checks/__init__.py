@@ -1,0 +1,1 @@
+"""Questions asked of a running lab; ``tests/`` asks questions of our code, without one."""

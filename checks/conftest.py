@@ -1,0 +1,143 @@
+"""Fixtures of the checks: which lab, its nodes and slots, and how a verdict is asserted.
+
+``tests/`` test our code without a lab; ``checks/`` test a lab with our code.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from checks.evidence import Evidence
+from checks.proving import Prove
+from lab.errors import LabError
+from lab.hops.judge import slot_name
+from lab.hops.situation import Situation
+from lab.session import LabSession, open_lab
+from lab.topology import Topology
+
+LAB = pytest.StashKey[LabSession]()
+EVIDENCE = pytest.StashKey[Evidence]()
+CHANGES = "changes_lab"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("lab")
+    group.addoption("--name", default=None, help="which lab (LAB_NAME, default: article)")
+    group.addoption(
+        "--changes-lab",
+        action="store_true",
+        help="run the checks that change the lab and put it back, and only those",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "promised(value): needs topology.expected.<value>")
+    try:
+        config.stash[LAB] = open_lab(config.option.name)
+    except LabError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[EVIDENCE] = Evidence(config.stash[LAB])
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if session.config.option.collectonly:
+        return
+    try:
+        session.config.stash[EVIDENCE].open_connections()
+    except LabError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    lab = config.stash[LAB]
+    lines = [f"lab: {lab.name}, provider {lab.state.provider}, {len(lab.topology.nodes)} nodes"]
+    if config.option.collectonly:
+        return lines
+    try:
+        nodes = config.stash[EVIDENCE].facts().nodes
+    except LabError as error:
+        return [*lines, f"facts: {error.brief}"]
+    for what in ("engine_version", "kernel", "iptables_backend"):
+        values = dict.fromkeys(str(getattr(node, what)) for node in nodes)
+        lines.append(f"{what.replace('_', ' ')}: {', '.join(values)}")
+    return lines
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    topology = metafunc.config.stash[LAB].topology
+    if "node" in metafunc.fixturenames:
+        metafunc.parametrize("node", [node.name for node in topology.nodes])
+    if "slot" in metafunc.fixturenames:
+        slots = range(1, topology.service.replicas + 1)
+        metafunc.parametrize("slot", [slot_name(number) for number in slots])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what changes the lab unless it is asked for, and promises nobody made."""
+    wanted = config.option.changes_lab or CHANGES in config.option.markexpr
+    expected = config.stash[LAB].topology.expected
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        promise = item.get_closest_marker("promised")
+        made = promise is None or bool(getattr(expected, promise.args[0]))
+        changes = item.get_closest_marker(CHANGES) is not None
+        (kept if made and changes == wanted else left).append(item)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def lab(pytestconfig: pytest.Config) -> LabSession:
+    """The lab under examination."""
+    return pytestconfig.stash[LAB]
+
+
+@pytest.fixture(scope="session")
+def topology(lab: LabSession) -> Topology:
+    """What the lab should be."""
+    return lab.topology
+
+
+@pytest.fixture(scope="session")
+def manager(topology: Topology) -> str:
+    """The manager's name: whom to ask about the whole swarm."""
+    return topology.manager.name
+
+
+@pytest.fixture(scope="session")
+def evidence(pytestconfig: pytest.Config) -> Evidence:
+    """The lab's shells, and what was read through them."""
+    return pytestconfig.stash[EVIDENCE]
+
+
+def _read(read: Callable[[], Situation]) -> Situation:
+    """Turn missing evidence into an error of the test, told in its own words."""
+    try:
+        return read()
+    except LabError as error:
+        pytest.fail(f"could not look: {error}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def situation(evidence: Evidence) -> Situation:
+    """The facts of all nodes, read once."""
+    return _read(evidence.situation)
+
+
+@pytest.fixture(scope="session")
+def tried(evidence: Evidence) -> Situation:
+    """The facts, and what every node can reach."""
+    return _read(evidence.tried)
+
+
+@pytest.fixture(scope="session")
+def sent(evidence: Evidence) -> Situation:
+    """All of that, and what became of requests through every node."""
+    return _read(evidence.sent)
+
+
+@pytest.fixture
+def prove(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Prove:
+    """Assert a verdict; hop, node and check go into the JUnit report."""
+    return Prove(record_property, lambda: request.getfixturevalue("situation"))

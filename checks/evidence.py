@@ -1,0 +1,108 @@
+"""What the checks look at, read from a running lab when it is first needed, and then kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from checks.sending import send_everything
+from checks.transport import ShellOverTestinfra, shell_to
+from lab.errors import CommandFailed, LabError, NotRunning
+from lab.facts.gather import gather
+from lab.facts.model import ClusterFacts
+from lab.hops.observations import Reach, Traffic
+from lab.hops.probing import parse_reach, probe_script
+from lab.hops.situation import Situation
+from lab.node import on_all
+from lab.process import run
+from lab.session import LabSession
+
+T = TypeVar("T")
+
+
+@dataclass
+class Evidence:
+    """A lab under examination. Each kind of evidence is read once; so is the failure to read it.
+
+    Attributes:
+        lab: The running lab.
+        shells: One shell per node, by name, in the topology's order.
+    """
+
+    lab: LabSession
+    shells: dict[str, ShellOverTestinfra] = field(init=False)
+    _kept: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        config = str(self.lab.ssh_config)
+        self.shells = {n.name: shell_to(n.name, config) for n in self.lab.topology.nodes}
+
+    def open_connections(self) -> None:
+        """Connect to all nodes at once; what does not answer is told within seconds.
+
+        Raises:
+            NotRunning: A node does not answer ssh.
+        """
+
+        def connect(node: str) -> None:
+            try:
+                run(
+                    ("ssh", "-F", self.lab.ssh_config, node, "true"),
+                    timeout_s=max(10.0, self.lab.deadline(2)),
+                )
+            except CommandFailed as error:
+                raise NotRunning(
+                    f"{node} of lab {self.lab.name} does not answer ssh",
+                    details=error.details,
+                    hint="invoke lab.status; invoke lab.up",
+                ) from error
+
+        on_all(tuple(self.shells), connect)
+
+    def facts(self) -> ClusterFacts:
+        """Return what all nodes say; read once."""
+        return self._once("facts", self.look_again)
+
+    def look_again(self) -> ClusterFacts:
+        """Return what all nodes say now."""
+        service = self.lab.topology.service.name
+        timeout_s = max(30.0, self.lab.deadline(8))
+        return gather(tuple(self.shells.values()), service=service, timeout_s=timeout_s)
+
+    def situation(self) -> Situation:
+        """Return the situation as the facts tell it, nothing tried."""
+        return Situation(self.facts(), self.lab.topology)
+
+    def tried(self) -> Situation:
+        """Return the situation with what every node can reach."""
+        return replace(self.situation(), reach=self._once("reach", self._try))
+
+    def sent(self) -> Situation:
+        """Return the situation with requests sent through every node."""
+        return replace(self.tried(), traffic=self._once("traffic", self.send))
+
+    def send(self) -> Traffic:
+        """Send requests through every node's published port."""
+        lab = self.lab
+        return send_everything(lab.topology, self.shells, lab.published, lab.deadline)
+
+    def _try(self) -> tuple[Reach, ...]:
+        situation = self.situation()
+        patience_s = max(3.0, self.lab.deadline(0.75))
+
+        def probe(shell: ShellOverTestinfra) -> Reach:
+            script = probe_script(situation, shell.node, patience_s=patience_s)
+            done = shell.run(script, timeout_s=4 * patience_s)
+            return parse_reach(done.stdout, situation, shell.node)
+
+        return on_all(tuple(self.shells.values()), probe)
+
+    def _once(self, name: str, read: Callable[[], T]) -> T:
+        if name not in self._kept:
+            try:
+                self._kept[name] = read()
+            except LabError as error:
+                self._kept[name] = error
+        found = self._kept[name]
+        if isinstance(found, LabError):
+            raise found
+        return found  # type: ignore[return-value]  # what was kept under a name is what it reads

@@ -1,0 +1,39 @@
+"""From a verdict to a passed or failed check."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from lab.errors import LabError
+from lab.hops.catalogue import path_to
+from lab.hops.judge import Judge
+from lab.hops.situation import Situation
+from lab.hops.verdict import render
+
+
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Asserts that a judge's verdict is good, and records what it was about.
+
+    Attributes:
+        record: Writes a property into the JUnit report.
+        situation: The facts, for a judge that needs nothing else.
+    """
+
+    record: Callable[[str, object], None]
+    situation: Callable[[], Situation]
+
+    def __call__(self, judge: Judge, subject: str, seen: Situation | None = None) -> None:
+        """Fail with the whole story when the verdict is bad, or could not be reached."""
+        self.record("check", judge.check.id)
+        self.record("hop", str(judge.check.hop))
+        looked_at = seen or self.situation()
+        try:
+            verdict = judge(looked_at, subject)
+        except LabError as error:
+            self.record("node", subject)
+            pytest.fail(f"{judge.check.id} could not look: {error}", pytrace=False)
+        self.record("node", verdict.node)
+        if not verdict.ok:
+            pytest.fail(render(verdict, path_to(looked_at, verdict)), pytrace=False)

@@ -1,0 +1,125 @@
+"""Sending requests through every node's published port, and reading what they left behind."""
+
+import http.client
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from lab.errors import NotReady, UnreadableOutput
+from lab.facts.gather import gather_counters
+from lab.hops.observations import Answer, Errand, Exchange, Round, Traffic
+from lab.hops.requesting import (
+    curl_script,
+    errands_inside,
+    errands_outside,
+    log_script,
+    parse_answer,
+    parse_exchanges,
+    parse_log,
+    rounds_of,
+)
+from lab.node import on_all
+from lab.shell import Shell, succeed
+from lab.topology import Topology
+from lab.wait import Deadlines, wait_until
+
+
+def send_everything(
+    topology: Topology,
+    shells: Mapping[str, Shell],
+    urls: Mapping[str, str],
+    deadline: Deadlines,
+) -> Traffic:
+    """Send all errands, wave by wave, between two looks at the counters; then read the log.
+
+    Within a wave every entry has one sender, so that its turns can be seen.
+    """
+    token = f"check-{secrets.token_hex(4)}"
+    everyone = tuple(shells.values())
+    before = gather_counters(everyone)
+    rounds: list[Round] = []
+    for wave in errands_inside(topology, token):
+        rounds += _from_nodes(wave, shells, deadline)
+    outside = errands_outside(topology, token, urls.items())
+    rounds += on_all(outside, lambda errand: _from_here(errand, max_time_s=_patience(deadline)))
+    after = gather_counters(everyone)
+    expected = {answer.request_id for r in rounds for answer in r.answers}
+    manager = shells[topology.manager.name]
+    log = _read_log(manager, topology.service.name, token, expected, deadline)
+    return Traffic(tuple(rounds), log, before, after)
+
+
+def _from_nodes(
+    wave: Sequence[Errand], shells: Mapping[str, Shell], deadline: Deadlines
+) -> tuple[Round, ...]:
+    origins = tuple(dict.fromkeys(errand.origin for errand in wave))
+
+    def send(origin: str) -> tuple[Round, ...]:
+        own = [errand for errand in wave if errand.origin == origin]
+        script = curl_script(own, max_time_s=_patience(deadline))
+        done = shells[origin].run(script, timeout_s=deadline(15))
+        return rounds_of(own, parse_exchanges(done.stdout))
+
+    return tuple(r for rounds in on_all(origins, send) for r in rounds)
+
+
+def _from_here(errand: Errand, *, max_time_s: float) -> Round:
+    exchanges = []
+    for request_id in errand.request_ids:
+        exchanges.append(_ask(errand.url, request_id, max_time_s))
+        if not exchanges[-1].status:
+            break
+    return Round(errand, tuple(exchanges))
+
+
+def _ask(url: str, request_id: str, max_time_s: float) -> Exchange:
+    """Send one request on a connection of its own; what goes wrong is part of the answer."""
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(
+        place.hostname or "", place.port or 80, timeout=max_time_s
+    )
+    headers = {"X-Request-Id": request_id, "Connection": "close"}
+    try:
+        connection.request("GET", place.path or "/", headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        trouble = str(error) or type(error).__name__
+        return Exchange(request_id, 0, trouble, 0)
+    finally:
+        connection.close()
+    text = body.decode(errors="replace")
+    try:
+        return Exchange(request_id, answer.status, "", len(body), parse_answer(text))
+    except UnreadableOutput as error:
+        return Exchange(request_id, answer.status, f"{error.brief}: {text[:80]}", len(body))
+
+
+def _read_log(
+    manager: Shell, service: str, token: str, expected: Iterable[str], deadline: Deadlines
+) -> tuple[Answer, ...]:
+    """Return our lines of the service's log; those of other nodes may take a moment to come.
+
+    Lines that never come are for a judge to miss, so running out of time is no error here.
+    """
+    wanted = frozenset(expected)
+    lines: tuple[Answer, ...] = ()
+
+    def look() -> tuple[Answer, ...]:
+        nonlocal lines
+        lines = parse_log(succeed(manager, log_script(service, token), timeout_s=deadline(5)))
+        return lines
+
+    try:
+        return wait_until(
+            look,
+            lambda found: wanted <= {line.request_id for line in found},
+            what="the service's log",
+            timeout_s=deadline(2),
+        )
+    except NotReady:
+        return lines
+
+
+def _patience(deadline: Deadlines) -> float:
+    return max(3.0, deadline(0.75))
