@@ -23,7 +23,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.access", "lab.steps", "lab.wait"),
     ("lab.docker_api", "lab.home", "lab.image", "lab.shell"),
     ("lab.facts", "lab.logs", "lab.node", "lab.providers"),
-    ("lab.doctor", "lab.hops", "lab.service", "lab.swarm"),
+    ("lab.bench", "lab.doctor", "lab.hops", "lab.service", "lab.swarm"),
     ("lab.lifecycle",),
     ("lab.report", "lab.session"),
     ("lab.commands",),
