@@ -30,8 +30,8 @@ class Access(BaseModel):
     entry: str
 
 
-def ssh_config(nodes: Mapping[str, Access], control_dir: Path) -> str:
-    """Return the text of an ssh_config for all nodes of a lab; see ssh_config(5).
+def render_ssh_config(nodes: Mapping[str, Access], control_dir: Path) -> str:
+    """Return an ssh_config text for all nodes of a lab.
 
     One multiplexed connection per node (a new one costs a second under emulation), strict host
     keys, and nothing of the user's own configuration.

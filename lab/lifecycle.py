@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lab import docker_api
-from lab.access import close_connections, ssh_config
+from lab.access import close_connections, render_ssh_config
 from lab.docker_api import Engine
 from lab.errors import Conflict, LabError, NotReady, NotRunning, ProviderFailed
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
@@ -201,7 +201,7 @@ def _start(home: LabHome, wish: Wish, steps: Steps) -> LabState:
     steps.note(machines.remark)
     state = state.model_copy(update={"access": dict(machines.access), "pace": machines.pace})
     home.save(state)
-    write_private(home.ssh_config, ssh_config(state.access, home.runtime))
+    write_private(home.ssh_config, render_ssh_config(state.access, home.runtime))
     with steps.step("Waiting for the machines to boot"):
         on_all(topology.nodes, lambda node: _await_ssh(home, state, provider, node.name))
     preparing = "Preparing Docker on every node: bridge, image, earlier marks"

@@ -21,7 +21,7 @@ CPU = {
 }
 ACCELERATOR = {
     "kvm": "kvm",
-    # Room for translated code, MiB. QEMU would take up to 1 GiB per machine and never give it back.
+    # Room for translated code, MiB: QEMU would take up to 1 GiB and never give it back.
     "tcg": "tcg,thread=multi,tb-size=256",
 }
 
