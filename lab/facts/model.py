@@ -261,6 +261,9 @@ class ClusterFacts:
 class NodeCounters:
     """Only what traffic moves on one node, to compare before and after.
 
+    The counters of ``virtual_services`` are late, by ``ipvs.TRAFFIC_DELAY_S``; those of the
+    rules are not.
+
     ``sandbox`` is None until the ingress network exists there. ``containers`` holds each
     container's rules by the name of its namespace.
     """

@@ -1,0 +1,95 @@
+import subprocess
+
+import pytest
+
+from lab.errors import FactUnavailable, UnreadableOutput
+from lab.facts.batch import Section, parse_batch
+from lab.facts.commands import (
+    COUNTERS,
+    EVERYTHING,
+    HOST,
+    HOST_SETTINGS,
+    IPVS,
+    LISTENERS,
+    RULES,
+    Command,
+    Plan,
+    script,
+)
+from tests.facts.captures import batch, captured
+
+
+def test_sections_keep_exit_code_output_and_complaint() -> None:
+    text = "@@@ begin host rules\na\n\nb\n\n@@@ end 3\n@@! one\n@@! two\n@@@ done\n"
+    assert parse_batch(text, node="worker").sections == (
+        Section("host", "rules", 3, "a\n\nb", "one\ntwo"),
+    )
+
+
+def test_namespaces_of_a_node() -> None:
+    assert batch("worker-two-replicas").namespaces == (
+        "ingress_sbox",
+        "1-rhws85r6ch",
+        "12e0695f39ac",
+    )
+    assert batch("no-swarm").namespaces == ()
+
+
+def test_every_way_of_being_cut_short_is_said() -> None:
+    lines = captured("batch/worker-two-replicas").splitlines(keepends=True)
+    for end in range(0, len(lines) - 1, 7):
+        with pytest.raises(UnreadableOutput, match="cut short"):
+            parse_batch("".join(lines[:end]), node="worker")
+
+
+def test_a_line_outside_every_section_is_said() -> None:
+    with pytest.raises(UnreadableOutput) as caught:
+        parse_batch("sh: out of memory\n@@@ done\n", node="worker")
+    assert caught.value.details == "line 1: sh: out of memory"
+
+
+def test_a_failed_command_is_unavailable_with_the_command_to_type() -> None:
+    text = "@@@ begin ingress_sbox ipvs\n\n@@@ end 127\n@@! sh: ipvsadm: not found\n@@@ done\n"
+    answers = parse_batch(text, node="worker")
+    with pytest.raises(FactUnavailable) as caught:
+        answers.answer("ingress_sbox", IPVS)
+    assert caught.value.details == "exit code 127: sh: ipvsadm: not found"
+    assert caught.value.hint == (
+        "on worker: nsenter --net=/var/run/docker/netns/ingress_sbox ipvsadm -Ln"
+    )
+
+
+def test_a_namespace_that_cannot_be_entered_says_why() -> None:
+    text = "@@@ begin 12 enter\n\n@@@ end 1\n@@! nsenter: Operation not permitted\n@@@ done\n"
+    with pytest.raises(FactUnavailable) as caught:
+        parse_batch(text, node="worker").answer("12", RULES)
+    assert caught.value.details == "exit code 1: nsenter: Operation not permitted"
+
+
+def test_a_command_that_was_not_run_says_so() -> None:
+    with pytest.raises(FactUnavailable) as caught:
+        batch("manager-counters").answer(HOST, LISTENERS)
+    assert caught.value.details == "it was not run"
+
+
+def test_one_missing_setting_does_not_hide_the_others() -> None:
+    text = "@@@ begin host settings\n/proc/sys/a:1\n\n@@@ end 2\n@@! grep: b\n@@@ done\n"
+    assert parse_batch(text, node="worker").answer(HOST, HOST_SETTINGS) == "/proc/sys/a:1"
+
+
+def test_the_script_separates_output_complaint_and_exit_code() -> None:
+    odd = Command("odd", "printf 'a\\n'; echo \"it's bad\" >&2; printf '%s' \"$1\"; exit 7", "odd")
+    plan = Plan(host=(odd,), sandbox=(), overlay=(), container=())
+    done = subprocess.run(
+        ["sh", "-c", script(plan)], capture_output=True, text=True, timeout=10, check=True
+    )
+    assert parse_batch(done.stdout, node="here").sections == (
+        Section("host", "odd", 7, "a\nhost", "it's bad"),
+    )
+
+
+@pytest.mark.parametrize("plan", [EVERYTHING, COUNTERS])
+def test_the_script_is_correct_shell_and_asks_for_no_secret(plan: Plan) -> None:
+    text = script(plan)
+    subprocess.run(["sh", "-n", "-c", text], check=True, timeout=10)
+    assert "localhost/swarm" not in text
