@@ -207,7 +207,7 @@ def _modules(rootfs: _RootFs, python: str, app: str) -> Iterator[tuple[str, Memb
 
     Imports are followed as far as they stand at the left margin: a module imported inside a
     function is not there. The bytecode that Debian's postinst made is taken in place of the
-    source ("sourceless imports"); compiling at every start takes a second under emulation.
+    source; without it a start takes two to three times as long (measured under emulation).
     """
     library = dict(rootfs.package(f"lib{python}-minimal"))
     tag = python.replace("python3.", "cpython-3")
