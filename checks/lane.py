@@ -1,0 +1,109 @@
+"""A user overlay of its own, with a service to call and a client container that calls it."""
+
+import json
+from ipaddress import IPv4Address, IPv4Interface
+from types import TracebackType
+from typing import ClassVar, Self
+
+from checks.changing import Changer
+from lab.wait import wait_until
+
+NETWORK = "checks-lane"
+CALLED = "checks-called"
+CLIENT = "checks-client"
+
+_RESOLVE = f"import socket; print(socket.gethostbyname('{CALLED}'))"
+_ASK = """\
+import socket
+for number in range({count}):
+    connection = socket.create_connection(('{name}', {port}), 10)
+    connection.sendall(b'GET / HTTP/1.1\\r\\nHost: {name}\\r\\nConnection: close\\r\\n\\r\\n')
+    answer = b''
+    while chunk := connection.recv(65536):
+        answer += chunk
+    print(answer.partition(b'\\r\\n\\r\\n')[2].decode().strip())
+"""
+"""What the client runs: its image has Python's socket module, and neither curl nor a shell."""
+
+
+class Lane:
+    """Made on entering, removed on leaving, whatever happens between.
+
+    The client runs on the manager, so that its container can be entered there.
+    """
+
+    REPLICAS: ClassVar[int] = 2
+
+    def __init__(self, changer: Changer) -> None:
+        self._changer = changer
+        self._client = ""
+
+    def __enter__(self) -> Self:
+        self._remove()
+        image = self._changer.evidence.lab.topology.service.image
+        docker = self._docker
+        docker("network", "create", "--driver", "overlay", NETWORK)
+        create = ("service", "create", "--detach", "--no-resolve-image", "--network", NETWORK)
+        docker(*create, "--name", CALLED, "--replicas", str(self.REPLICAS), image)
+        docker(*create, "--name", CLIENT, "--constraint", "node.role==manager", image)
+        deadline = self._changer.evidence.lab.deadline
+        self._client = wait_until(
+            lambda: docker("ps", "--quiet", "--filter", f"name={CLIENT}."),
+            bool,
+            what=f"a container of {CLIENT}",
+            timeout_s=deadline(20),
+        )
+        wait_until(
+            lambda: set(self.ask(2 * self.REPLICAS)),
+            lambda hosts: len(hosts) == self.REPLICAS,
+            what=f"{self.REPLICAS} replicas of {CALLED} to answer",
+            timeout_s=deadline(20),
+            successes=2,
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._remove()
+
+    def resolve(self) -> IPv4Address:
+        """Return the address the client gets for the service's name."""
+        return IPv4Address(self._python(_RESOLVE))
+
+    def virtual_address(self) -> IPv4Address:
+        """Return the address swarm gave the service on this network."""
+        form = "{{(index .Endpoint.VirtualIPs 0).Addr}}"
+        return IPv4Interface(self._docker("service", "inspect", "--format", form, CALLED)).ip
+
+    def ask(self, count: int) -> list[str]:
+        """Return the host names that answered fresh connections of the client, in order."""
+        port = self._changer.evidence.lab.topology.service.target_port
+        text = self._python(_ASK.format(count=count, name=CALLED, port=port))
+        return [str(json.loads(line)["hostname"]) for line in text.splitlines()]
+
+    def _python(self, program: str) -> str:
+        path = self._docker("inspect", "--format", "{{.Path}}", self._client)
+        return self._docker("exec", self._client, path, "-S", "-c", program)
+
+    def _docker(self, *words: str) -> str:
+        return self._changer.on_manager("docker", *words).strip()
+
+    def _remove(self) -> None:
+        """Remove what is there, also what an interrupted run left."""
+        docker = self._docker
+        services = docker("service", "ls", "--quiet", "--filter", "name=checks-").split()
+        if services:
+            docker("service", "rm", *services)
+        wait_until(
+            lambda: (
+                docker("network", "ls", "--quiet", "--filter", f"name={NETWORK}")
+                and docker("network", "rm", NETWORK)
+            ),
+            lambda left: not left,
+            what=f"the network {NETWORK} to be free",
+            timeout_s=self._changer.evidence.lab.deadline(20),
+        )

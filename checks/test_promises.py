@@ -1,0 +1,115 @@
+"""What a swarm promises when something changes. Changes the lab, and puts it back.
+
+Not run by default: ``pytest checks/ --changes-lab`` runs these, and only these. Afterwards the
+tasks have other addresses than before, because swarm does not reuse one soon.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from checks.changing import Changer
+from checks.evidence import Evidence
+from checks.lane import Lane
+from checks.proving import Prove
+from lab.facts.docker_model import SwarmTask
+from lab.facts.model import ClusterFacts
+from lab.hops import sandbox, service, task
+from lab.hops.judge import slot_name
+
+pytestmark = pytest.mark.changes_lab
+
+
+@pytest.fixture
+def changer(evidence: Evidence) -> Iterator[Changer]:
+    """Ways to change the lab; the service is as it should be before and after."""
+    changer = Changer(evidence)
+    changer.settle()
+    yield changer
+    changer.scale(changer.replicas)
+    changer.settle()
+
+
+@pytest.fixture
+def cut_worker(changer: Changer, evidence: Evidence) -> Iterator[str]:
+    """A worker that runs a task and has lost its link to the other nodes; mended afterwards."""
+    workers = evidence.lab.topology.workers
+    cluster = evidence.look_again()
+    if not any(cluster.node(w.name).tasks for w in workers):
+        changer.spread()
+        cluster = changer.settle(unlike=cluster).cluster
+    worker = next(w for w in workers if cluster.node(w.name).tasks)
+    interface = cluster.node(worker.name).host.interface_with(worker.address)
+    assert interface is not None, f"no interface of {worker.name} has {worker.address}"
+    changer.on(worker.name, "ip", "link", "set", interface.name, "down")
+    yield worker.name
+    changer.on(worker.name, "ip", "link", "set", interface.name, "up")
+    before = changer.settle()
+    changer.spread()
+    changer.settle(unlike=before.cluster)
+
+
+@pytest.fixture
+def lane(changer: Changer) -> Iterator[Lane]:
+    """A user overlay with a service of two replicas and a client; removed afterwards."""
+    with Lane(changer) as lane:
+        yield lane
+
+
+@pytest.mark.hop("sandbox")
+@pytest.mark.parametrize("replicas", [3, 1])
+def test_scaling_changes_ipvs_on_every_node(
+    changer: Changer, prove: Prove, manager: str, replicas: int
+) -> None:
+    changer.scale(replicas)
+    scaled = changer.settle(replicas=replicas)
+    prove(service.replicas_run, manager, scaled)
+    for node in changer.nodes:
+        prove(sandbox.backends_are_the_tasks, node, scaled)
+    for slot in _slots(scaled.cluster):
+        prove(task.address_is_a_backend, slot, scaled)
+
+
+@pytest.mark.hop("service")
+def test_a_killed_task_comes_back(changer: Changer, evidence: Evidence, prove: Prove) -> None:
+    before = evidence.look_again()
+    victim = _task_of(before, 1)
+    node = before.node_of(victim)
+    assert node is not None, f"slot 1 runs on no node of the lab: {victim.node_id}"
+    changer.on(node.node, "docker", "kill", str(victim.container_id))
+    after = changer.settle(unlike=before)
+    assert after.task(1).id != victim.id
+    assert after.task(1).ingress_address != victim.ingress_address
+    prove(task.program_listens, slot_name(1), after)
+
+
+@pytest.mark.hop("service")
+def test_the_replica_of_a_lost_worker_moves(
+    changer: Changer, cut_worker: str, prove: Prove
+) -> None:
+    left = tuple(node for node in changer.nodes if node != cut_worker)
+    after = changer.settle(nodes=left)
+    homes = {after.cluster.node_of(t) for t in after.cluster.running_tasks}
+    assert {node.node for node in homes if node is not None} <= set(left)
+    for node in left:
+        prove(sandbox.backends_are_the_tasks, node, after)
+
+
+@pytest.mark.hop("service")
+def test_a_service_name_resolves_to_its_virtual_address(lane: Lane) -> None:
+    assert lane.resolve() == lane.virtual_address()
+
+
+@pytest.mark.hop("service")
+def test_a_service_name_balances_on_a_user_overlay(lane: Lane) -> None:
+    answered = lane.ask(2 * Lane.REPLICAS)
+    assert len(set(answered[: Lane.REPLICAS])) == Lane.REPLICAS, answered
+    assert answered[: Lane.REPLICAS] == answered[Lane.REPLICAS :]
+
+
+def _task_of(cluster: ClusterFacts, slot: int) -> SwarmTask:
+    return next(task for task in cluster.running_tasks if task.slot == slot)
+
+
+def _slots(cluster: ClusterFacts) -> list[str]:
+    return sorted(slot_name(task.slot or 0) for task in cluster.running_tasks)
