@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from lab.errors import CommandFailed, NotRunning
-from lab.process import run
+from lab.process import end, run, using
 
 
 class Access(BaseModel):
@@ -46,7 +46,7 @@ def render_ssh_config(nodes: Mapping[str, Access], control_dir: Path) -> str:
         "  ServerAliveInterval 15",
         "  LogLevel ERROR",
         "  ControlMaster auto",
-        f"  ControlPath {control_dir}/%n.ssh",
+        f'  ControlPath "{_quoted(control_dir)}/%n.ssh"',
         "  ControlPersist yes",
         "  StreamLocalBindUnlink yes",
     ]
@@ -56,10 +56,15 @@ def render_ssh_config(nodes: Mapping[str, Access], control_dir: Path) -> str:
             f"  HostName {access.host}",
             f"  Port {access.port}",
             f"  User {access.user}",
-            f'  IdentityFile "{access.identity_file}"',
-            f'  UserKnownHostsFile "{access.known_hosts}"',
+            f'  IdentityFile "{_quoted(access.identity_file)}"',
+            f'  UserKnownHostsFile "{_quoted(access.known_hosts)}"',
         ]
     return "\n".join(blocks) + "\n"
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as it stands between double quotes where ssh_config(5) expands % tokens."""
+    return str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
 
 
 def forward_socket(config: Path, node: str, *, remote: str, local: Path) -> None:
@@ -83,12 +88,6 @@ def forward_socket(config: Path, node: str, *, remote: str, local: Path) -> None
     run((*ssh, "-O", "forward", "-L", f"{local}:{remote}", node), timeout_s=10)
 
 
-def close_connections(config: Path, nodes: Mapping[str, Access]) -> None:
-    """End the multiplexed connections of all nodes; those that are not there are fine."""
-    if not config.exists():
-        return
-    for node in nodes:
-        try:
-            run(("ssh", "-F", config, "-O", "exit", node), timeout_s=5)
-        except CommandFailed:
-            continue
+def close_connections(config: Path, control_dir: Path) -> None:
+    """End every ssh of a lab: the multiplexed connections and whoever uses them."""
+    end([*using(config, "ssh"), *using(control_dir, "ssh")])

@@ -314,10 +314,9 @@ def _console(home: LabHome, provider: Provider, node: str) -> str:
 def _remove(home: LabHome) -> None:
     """Take everything of a lab away, from what the disk and the process table say."""
     try:
-        state = home.load()
-        provider, nodes = provider_named(state.provider), state.access
+        provider = provider_named(home.load().provider)
     except LabError:
-        provider, nodes = provider_named(DEFAULT_PROVIDER), {}
-    close_connections(home.ssh_config, nodes)
+        provider = provider_named(DEFAULT_PROVIDER)
+    close_connections(home.ssh_config, home.runtime)
     provider.destroy(home)
     home.remove()

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import re
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -27,6 +29,10 @@ PACKAGE_OF = {
     "newuidmap": "uidmap",
 }
 """Debian package of each program we start, for the error that says it is missing."""
+
+
+CLEANING_UP_S = 15.0
+"""How long a program that is ended before its time may take to remove its temporary files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,9 @@ def run(
 ) -> Finished:
     """Run a program to its end and return what it wrote.
 
+    It gets a process group of its own. When the time is up or we are interrupted, the whole group
+    is asked to end, so that it can clean up, and whatever it started ends with it.
+
     Raises:
         PreflightFailed: The program is not installed.
         CommandFailed: It ended with another exit code than 0, or the time was up.
@@ -64,29 +73,31 @@ def run(
     words = [str(word) for word in argv]
     log.debug("+ %s", shlex.join(words))
     try:
-        done = subprocess.run(
+        program = subprocess.Popen(
             words,
-            input=stdin,
-            stdin=None if stdin is not None else subprocess.DEVNULL,
-            capture_output=True,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=timeout_s,
             env=env,
-            check=False,
+            process_group=0,
         )
     except FileNotFoundError as error:
         raise missing(words[0]) from error
+    try:
+        with program, _ending_its_group(program.pid):
+            stdout, stderr = program.communicate(stdin, timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
         raise CommandFailed(
             f"{words[0]} did not end within {timeout_s:.0f} s", details=f"+ {shlex.join(words)}"
         ) from error
-    if done.returncode:
+    if program.returncode:
         raise CommandFailed(
-            f"{words[0]} failed with exit code {done.returncode}",
-            details=f"+ {shlex.join(words)}\n{last_lines(done.stderr or done.stdout, 12)}",
+            f"{words[0]} failed with exit code {program.returncode}",
+            details=f"+ {shlex.join(words)}\n{last_lines(stderr or stdout, 12)}",
         )
-    return Finished(done.stdout, done.stderr)
+    return Finished(stdout, stderr)
 
 
 def become(argv: Sequence[str]) -> NoReturn:
@@ -121,15 +132,19 @@ def identify(pid: int) -> ProcessId:
 def is_alive(identity: ProcessId) -> bool:
     """Say whether this very process still runs (a zombie does not)."""
     process = _find(identity)
-    return process is not None and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process is not None and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def resident_mib(identity: ProcessId) -> float:
     """Return the memory of a process in MiB, shared pages counted by share (PSS); 0 if gone."""
     process = _find(identity)
-    if process is None:
+    try:
+        return float(process.memory_full_info().pss) / 2**20 if process else 0.0
+    except psutil.NoSuchProcess:
         return 0.0
-    return float(process.memory_full_info().pss) / 2**20
 
 
 def memory_mib() -> tuple[float, float]:
@@ -149,17 +164,20 @@ def end(identities: Sequence[ProcessId], *, grace_s: float = 5.0) -> None:
     psutil.wait_procs(alive, timeout=grace_s)
 
 
-def using(path: Path) -> tuple[ProcessId, ...]:
-    """Return our own processes whose command line names ``path``.
+def using(path: Path, program: str) -> tuple[ProcessId, ...]:
+    """Return our own processes that run ``program`` and name ``path``, or a file in it.
 
-    This is how ``lab.down`` finds what an ``up`` that was killed did not live to record.
+    This is how ``lab.down`` finds what an ``up`` that was killed did not live to record. The
+    program is asked for because an editor or a shell may name the path just as well, and the path
+    ends where it ends: ``labs/a`` is not ``labs/a-2``.
     """
+    named = re.compile(rf"(?<![\w.-]){re.escape(str(path))}(?![\w.-])")
     found = []
-    for process in psutil.process_iter(["pid", "cmdline", "create_time", "uids"]):
-        words = process.info["cmdline"] or []
-        own = process.info["uids"] and process.info["uids"].real == psutil.Process().uids().real
-        if own and process.pid != psutil.Process().pid and any(str(path) in w for w in words):
-            found.append(ProcessId(process.pid, process.info["create_time"]))
+    for process in psutil.process_iter(["name", "cmdline", "create_time", "uids"]):
+        seen = process.info
+        ours = seen["uids"] is not None and seen["uids"].real == os.getuid()
+        if ours and seen["name"] == program and any(map(named.search, seen["cmdline"] or ())):
+            found.append(ProcessId(process.pid, seen["create_time"]))
     return tuple(found)
 
 
@@ -170,6 +188,25 @@ def _find(identity: ProcessId) -> psutil.Process | None:
         return process if abs(process.create_time() - identity.started) < 1 else None
     except psutil.NoSuchProcess:
         return None
+
+
+@contextmanager
+def _ending_its_group(leader: int) -> Iterator[None]:
+    """End the process group of a child if the body is left by an error."""
+    try:
+        yield
+    except BaseException:
+        end(tuple(_group(leader)), grace_s=CLEANING_UP_S)
+        raise
+
+
+def _group(leader: int) -> Iterator[ProcessId]:
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == leader:
+                yield ProcessId(process.pid, process.create_time())
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
