@@ -10,9 +10,10 @@ from typing import Literal
 
 import lab.providers.acceleration as accel
 from lab.errors import LabError
+from lab.home import DEFAULT_NAME, lab_home
 from lab.image.build import check_namespaces
 from lab.image.store import current_key, find_image
-from lab.paths import cache_dir, runtime_dir, state_dir
+from lab.paths import cache_dir, expect_room_for_sockets, state_dir
 from lab.process import PACKAGE_OF, memory_mib
 from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
 from lab.topology import Topology
@@ -22,7 +23,6 @@ MIB = 2**20
 IMAGE_MIB = 2600
 """Free MiB a build needs: the root file system, its tar and the disk took 1.7 GB."""
 LAB_MIB = 600
-SOCKET_PATH_LIMIT = 107
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _findings(topology: Topology) -> Iterator[Finding]:
     yield _acceleration()
     yield _memory(topology)
     yield from _disks()
-    yield _runtime()
+    yield _runtime(topology)
     yield _ports(len(topology.nodes))
 
 
@@ -147,18 +147,14 @@ def _disks() -> Iterator[Finding]:
         )
 
 
-def _runtime() -> Finding:
+def _runtime(topology: Topology) -> Finding:
     what = "socket directory"
     try:
-        directory = runtime_dir()
+        home = lab_home(DEFAULT_NAME)
+        expect_room_for_sockets(home.runtime, [node.name for node in topology.nodes])
     except LabError as error:
-        return Finding(what, "bad", error.details, error.hint)
-    longest = len(str(directory)) + 1 + 24 + 1 + 63 + len(".ssh.") + 16
-    if longest > SOCKET_PATH_LIMIT + 40:
-        return Finding(
-            what, "warning", f"{directory} is long", "set XDG_RUNTIME_DIR to a short path"
-        )
-    return Finding(what, "ok", str(directory))
+        return Finding(what, "bad", f"{error.brief}: {error.details}", error.hint)
+    return Finding(what, "ok", str(home.runtime.parent))
 
 
 def _ports(nodes: int) -> Finding:

@@ -5,8 +5,10 @@ the directory the lab was started from.
 """
 
 import fcntl
+import hashlib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +67,8 @@ class LabHome:
     Attributes:
         name: The lab's name, DNS-safe, at most 24 characters.
         path: ``$XDG_STATE_HOME/swarm-ingress-lab/<name>``.
-        runtime: Where its sockets are: short, because a socket path is limited to 107 bytes.
+        runtime: Where its sockets are: short, because a socket path is limited to 107 bytes, and
+            its own even if another state directory holds a lab of the same name.
     """
 
     name: str
@@ -90,7 +93,7 @@ class LabHome:
         """
         file = self.path / "state.json"
         try:
-            return LabState.model_validate_json(file.read_text())
+            return LabState.model_validate_json(file.read_bytes())
         except FileNotFoundError as error:
             raise NotRunning(
                 f"There is no lab named {self.name}",
@@ -114,19 +117,33 @@ class LabHome:
         return self.path.exists()
 
     def remove(self) -> None:
-        """Delete all files of the lab; its processes must be gone."""
+        """Delete all files of the lab; its processes must be gone.
+
+        Raises:
+            LabError: Something cannot be deleted.
+        """
         for path in (self.runtime, self.path):
-            shutil.rmtree(path, ignore_errors=True)
+            try:
+                if path.exists():
+                    shutil.rmtree(path)
+            except OSError as error:
+                raise LabError(
+                    f"Not everything of lab {self.name} could be deleted",
+                    details=str(error),
+                    hint=f"sudo rm -r {shlex.quote(str(path))}",
+                ) from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the lab against other commands that would change it.
 
+        The lock is beside the lab's directory and stays when that is removed: whoever holds a
+        deleted file keeps nobody out.
+
         Raises:
             Conflict: Another command is working on it.
         """
-        private_dir(self.path)
-        file = self.path / "lock"
+        file = private_dir(self.path.parent) / f".{self.name}.lock"
         with file.open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,7 +173,8 @@ def lab_home(name: str) -> LabHome:
             hint="invoke lab.up --name my-lab",
         )
     path = state_dir() / name
-    return LabHome(name, path, _recorded_runtime(path) or runtime_dir() / name)
+    own = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
+    return LabHome(name, path, _recorded_runtime(path) or runtime_dir() / own)
 
 
 def lab_names() -> tuple[str, ...]:
@@ -164,13 +182,14 @@ def lab_names() -> tuple[str, ...]:
     root = state_dir()
     if not root.is_dir():
         return ()
-    return tuple(sorted(path.name for path in root.iterdir() if (path / "state.json").exists()))
+    homes = (path for path in root.iterdir() if (path / "state.json").exists())
+    return tuple(sorted(path.name for path in homes if NAME_RULE.fullmatch(path.name)))
 
 
 def _recorded_runtime(path: Path) -> Path | None:
-    # XDG_RUNTIME_DIR differs between a login shell and, say, cron: what `up` used counts.
+    # LAB_RUNTIME_DIR may differ from command to command: what `up` used counts.
     try:
-        return LabState.model_validate_json((path / "state.json").read_text()).runtime
+        return LabState.model_validate_json((path / "state.json").read_bytes()).runtime
     except (OSError, ValidationError):
         return None
 

@@ -12,7 +12,7 @@ from lab.docker_api import Engine
 from lab.errors import Conflict, LabError, NotReady, NotRunning, ProviderFailed
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
 from lab.node import API_TIMEOUT_S, Node, connected, on_all
-from lab.paths import write_private
+from lab.paths import expect_room_for_sockets, write_private
 from lab.process import last_lines
 from lab.providers import DEFAULT_PROVIDER, MachineState, Provider, provider_named
 from lab.service import Entry, ask_from_here, await_entries, await_running, deploy
@@ -59,16 +59,17 @@ def up(wish: Wish, steps: Steps) -> LabState:
 
     Raises:
         Conflict: The lab exists with another topology or provider.
-        LabError: Something failed; the lab is kept for inspection unless ``rollback``.
+        LabError: Something failed; the lab is kept for inspection unless ``rollback``, which
+            also holds for an interrupt.
     """
     home = lab_home(wish.name)
     with home.lock():
-        state = _resumable(home, wish, steps)
+        state = _saved(home, wish, steps)
         try:
-            if state is None:
-                state = _start(home, wish, steps)
+            if state is None or not _is_resumable(home, state, steps):
+                state = _start(home, _plan(home, wish, state), steps)
             return _complete(home, state, wish.until, steps)
-        except LabError:
+        except BaseException:
             if wish.rollback:
                 steps.note("--rollback: removing what was made")
                 _remove(home)
@@ -147,27 +148,28 @@ def scale(found: LabStatus, replicas: int, steps: Steps) -> tuple[Entry, ...]:
             return await_entries(nodes, service, deadline)
 
 
-def _resumable(home: LabHome, wish: Wish, steps: Steps) -> LabState | None:
-    """Return the state of a lab that can be completed; clear away one that cannot."""
+def _saved(home: LabHome, wish: Wish, steps: Steps) -> LabState | None:
+    """Return the state of the lab that is wished for, ``None`` if nothing is known of it."""
     try:
         state = home.load()
     except NotRunning:
         return None
     except LabError as error:
         steps.note(f"{error.brief}: starting afresh")
-        _remove(home)
         return None
     _expect_same(state, wish)
+    return state
+
+
+def _is_resumable(home: LabHome, state: LabState, steps: Steps) -> bool:
+    """Say whether the machines of a lab are prepared and run; if not, tell the user why."""
     machines = provider_named(state.provider).states(home, state.topology)
     dead = [node for node, machine in machines.items() if not machine.running]
-    if dead:
-        steps.note(f"{', '.join(dead)} not running any more: starting the lab afresh")
-    elif state.reached is None:
+    if state.reached is None:
         steps.note("an earlier start did not finish preparing the machines: starting afresh")
-    else:
-        return state
-    _remove(home)
-    return None
+    elif dead:
+        steps.note(f"{', '.join(dead)} not running any more: starting the lab afresh")
+    return state.reached is not None and not dead
 
 
 def _expect_same(state: LabState, wish: Wish) -> None:
@@ -184,18 +186,24 @@ def _expect_same(state: LabState, wish: Wish) -> None:
         )
 
 
-def _start(home: LabHome, wish: Wish, steps: Steps) -> LabState:
-    """Make the machines and prepare them: all of it, or the next ``up`` starts afresh."""
-    topology = load_named_topology(wish.topology)
-    provider = provider_named(wish.provider or DEFAULT_PROVIDER)
-    provider.preflight(topology)
-    state = LabState(
+def _plan(home: LabHome, wish: Wish, earlier: LabState | None) -> LabState:
+    """Return the state of a lab of which nothing is made yet; it is what it was ``earlier``."""
+    return LabState(
         name=home.name,
-        provider=provider.name,
-        topology=topology,
+        provider=earlier.provider if earlier else wish.provider or DEFAULT_PROVIDER,
+        topology=earlier.topology if earlier else load_named_topology(wish.topology),
         created=datetime.now(UTC),
         runtime=home.runtime,
     )
+
+
+def _start(home: LabHome, state: LabState, steps: Steps) -> LabState:
+    """Make the machines and prepare them: all of it, or the next ``up`` starts afresh."""
+    topology = state.topology
+    provider = provider_named(state.provider)
+    provider.preflight(topology)
+    expect_room_for_sockets(home.runtime, [node.name for node in topology.nodes])
+    _remove(home)
     home.save(state)
     machines = provider.create(home, topology, steps)
     steps.note(machines.remark)

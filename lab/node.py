@@ -1,9 +1,10 @@
 """One node of a lab: its part of the topology, a shell on it and its Docker Engine."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import TypeVar
 
 from lab import docker_api
@@ -64,7 +65,18 @@ def connected(home: LabHome, state: LabState) -> Iterator[tuple[Node, ...]]:
 def on_all(items: Sequence[S], action: Callable[[S], T]) -> tuple[T, ...]:
     """Do something with every item at the same time; return the results in the same order.
 
-    The first error is raised after all have ended.
+    The first error is raised after all have ended. An interrupt is raised at once: the threads
+    are daemons, so that nobody who pressed Ctrl-C waits for a deadline of theirs.
     """
-    with ThreadPoolExecutor(max_workers=max(1, len(items))) as pool:
-        return tuple(pool.map(action, items))
+    futures: tuple[Future[T], ...] = tuple(Future() for _ in items)
+
+    def act(item: S, future: Future[T]) -> None:
+        try:
+            future.set_result(action(item))
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is read
+            future.set_exception(error)
+
+    for item, future in zip(items, futures, strict=True):
+        Thread(target=act, args=(item, future), daemon=True).start()
+    wait(futures)
+    return tuple(future.result() for future in futures)

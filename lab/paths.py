@@ -1,18 +1,21 @@
-"""Where things live on this machine: cache, state and run-time directories (XDG).
-
-The run-time directory is short on purpose: a unix socket path is limited to 107 bytes
-(unix(7), sun_path), and ssh adds 17 random characters while it binds a control socket.
-"""
+"""Where things live on this machine: cache and state directories (XDG), and that of sockets."""
 
 import os
 import stat
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import platformdirs
 
-from lab.errors import Conflict
+from lab.errors import Conflict, PreflightFailed
 
 APP = "swarm-ingress-lab"
+SOCKET_PATH_LIMIT = 107
+"""Bytes in the path of a unix socket (unix(7), sun_path)."""
+
+SSH_SUFFIX = len(".ssh.") + 16
+"""ssh binds a control socket under its name and 16 random characters, then renames it."""
 
 
 def cache_dir() -> Path:
@@ -28,15 +31,16 @@ def state_dir() -> Path:
 def runtime_dir() -> Path:
     """Return a short, private directory for sockets, made if it is missing.
 
+    It is ``LAB_RUNTIME_DIR`` or ``/tmp/sil-UID``, and not ``XDG_RUNTIME_DIR``: that directory is
+    emptied when its user logs out (pam_systemd(8)), and machines outlive the session that started
+    them. QEMU names the other end of the link in every packet it sends, so without the socket's
+    path a running lab would fall apart.
+
     Raises:
         Conflict: The directory exists and belongs to somebody else or is open to others.
     """
-    base = os.environ.get("XDG_RUNTIME_DIR", "")
-    path = (
-        Path(base) / APP
-        if base and Path(base).is_dir() and os.access(base, os.W_OK)
-        else Path("/tmp") / f"sil-{os.getuid()}"  # noqa: S108 - checked below
-    )
+    chosen = os.environ.get("LAB_RUNTIME_DIR")
+    path = Path(chosen).absolute() if chosen else Path("/tmp") / f"sil-{os.getuid()}"  # noqa: S108 - checked below
     path.mkdir(mode=0o700, exist_ok=True)
     found = path.lstat()
     if (
@@ -47,13 +51,28 @@ def runtime_dir() -> Path:
         raise Conflict(
             f"{path} is not a private directory of yours",
             details=f"owner uid {found.st_uid}, mode {stat.filemode(found.st_mode)}",
-            hint="remove it, or set XDG_RUNTIME_DIR to a directory of your own",
+            hint="remove it, or set LAB_RUNTIME_DIR to a directory of your own",
         )
     return path
 
 
+def expect_room_for_sockets(directory: Path, nodes: Iterable[str]) -> None:
+    """Make sure that the sockets of these nodes can be in ``directory``.
+
+    Raises:
+        PreflightFailed: A path would be longer than the kernel allows.
+    """
+    longest = max(len(os.fsencode(directory / node)) for node in nodes) + SSH_SUFFIX
+    if longest > SOCKET_PATH_LIMIT:
+        raise PreflightFailed(
+            f"{directory} is too long a path for sockets",
+            details=f"the longest would have {longest} bytes, {SOCKET_PATH_LIMIT} are possible",
+            hint="set LAB_RUNTIME_DIR to a shorter path, or give the nodes shorter names",
+        )
+
+
 def private_dir(path: Path) -> Path:
-    """Make ``path`` and its parents readable by nobody else; return it."""
+    """Make ``path``, and parents that are missing; nobody else may enter it. Return it."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
     return path
@@ -61,9 +80,13 @@ def private_dir(path: Path) -> Path:
 
 def write_private(path: Path, content: str | bytes) -> None:
     """Write a file of mode 0600, atomically: readers see the old content or the new."""
-    partial = path.with_name(f".{path.name}.partial")
     data = content.encode() if isinstance(content, str) else content
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    partial.replace(path)
+    # A name of its own for every writer: two labs may write the same file at the same time.
+    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink()
+        raise
