@@ -6,6 +6,7 @@ What a command does is imported when it runs, so that `invoke --list` answers at
 import functools
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -30,8 +31,9 @@ def command(body: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(body)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         # Whoever ends us (a closing terminal, a CI time-out) gets the clean-up Ctrl-C gets.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup invoke lab.up
+                signal.signal(number, signal.default_int_handler)
         if os.environ.get("LAB_DEBUG"):
             logging.basicConfig(level=logging.DEBUG)
         try:
@@ -45,6 +47,10 @@ def command(body: Callable[P, None]) -> Callable[P, None]:
             sys.exit(INTERRUPTED)
         except BrokenPipeError:  # `invoke lab.logs | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:  # a full disk, a home directory that cannot be written
+            print(f"Error: {error.strerror or error}: {error.filename}", file=sys.stderr)
+            print("Try: invoke lab.doctor", file=sys.stderr)
+            sys.exit(LabError.exit_code)
 
     return guarded
 
@@ -123,9 +129,16 @@ def down(c: Context, name: str = "", all: bool = False) -> None:  # noqa: A002 -
     from lab.home import lab_names
     from lab.steps import Steps
 
+    failed = None
     for lab in lab_names() if all else (_lab_name(c, name),):
-        if not lifecycle.down(lab, Steps()):
-            print(f"There is no lab named {lab}: nothing to remove.")
+        try:
+            if not lifecycle.down(lab, Steps()):
+                print(f"There is no lab named {lab}: nothing to remove.")
+        except LabError as error:
+            print(_message(error), file=sys.stderr)
+            failed = error.exit_code
+    if failed is not None:
+        sys.exit(failed)
 
 
 @task(name="status", help={"name": NAME, "output": OUTPUT})
@@ -135,12 +148,13 @@ def status_(c: Context, name: str = "", output: str = "") -> None:
     from lab import lifecycle, report
     from lab.service import Replica, replicas
 
+    as_json = _wants_json(c, output)
     found = lifecycle.status(_lab_name(c, name))
     service: tuple[Replica, ...] = ()
     if found.running and found.state.reached == "service":
         with lifecycle.manager_engine(found) as engine:
             service = replicas(engine, found.state.topology.service.name)
-    if _wants_json(c, output):
+    if as_json:
         report.print_json("lab.status/v1", report.status_content(found, service))
     else:
         report.print_status(found, service)
@@ -153,8 +167,14 @@ def list_(c: Context, output: str = "") -> None:
     from lab import lifecycle, report
     from lab.home import lab_names
 
-    labs = [lifecycle.status(name) for name in lab_names()]
-    if _wants_json(c, output):
+    as_json = _wants_json(c, output)
+    labs = []
+    for name in lab_names():
+        try:
+            labs.append(lifecycle.status(name))
+        except LabError as error:  # damaged, or removed at this very moment
+            print(_message(error), file=sys.stderr)
+    if as_json:
         content = [report.status_content(lab, ()) for lab in labs]
         report.print_json("lab.list/v1", {"labs": content})
     else:
@@ -175,7 +195,8 @@ def exec_(c: Context, node: str, name: str = "") -> None:
     words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     if not words:
         raise UsageError("There is no command to run", hint=f"invoke lab.exec {node} -- docker ps")
-    _on_node(c, name, node, words)
+    # ssh hands its words to a shell. One word is a line for it; several are words, as typed.
+    _on_node(c, name, node, words if len(words) == 1 else [shlex.join(words)])
 
 
 def _on_node(c: Context, name: str, node: str, words: list[str]) -> None:
@@ -234,8 +255,9 @@ def doctor(c: Context, topology: str = "", output: str = "") -> None:
     from lab.doctor import examine, is_healthy
     from lab.topology_file import load_named_topology
 
+    as_json = _wants_json(c, output)
     findings = examine(load_named_topology(_setting(c, "topology", topology) or None))
-    if _wants_json(c, output):
+    if as_json:
         report.print_json("lab.doctor/v1", report.findings_content(findings))
     else:
         report.print_findings(findings)
@@ -263,7 +285,7 @@ def image(c: Context, rebuild: bool = False, remove: str = "", output: str = "")
         store.remove_unused(remove, current)
     else:
         if rebuild:
-            store.remove_unused(current, current)
+            store.remove_image(current)
         store.ensure_image(Steps())
     images = store.list_images()
     if as_json:
@@ -280,9 +302,10 @@ def bench(c: Context, runs: str = "3", output: str = "") -> None:
     from lab import report
     from lab.steps import Steps
 
+    as_json = _wants_json(c, output)
     found = benchmark.measure(count("--runs", runs, least=1), Steps())
     file = benchmark.save(found)
-    if _wants_json(c, output):
+    if as_json:
         report.print_json(benchmark.SCHEMA, found)
     else:
         print(benchmark.markdown(found))

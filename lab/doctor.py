@@ -6,13 +6,14 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import lab.providers.acceleration as accel
 from lab.errors import LabError
 from lab.home import DEFAULT_NAME, lab_home
 from lab.image.build import check_namespaces
-from lab.image.store import current_key, find_image
+from lab.image.store import Image, current_key, find_image
 from lab.paths import cache_dir, expect_room_for_sockets, state_dir
 from lab.process import PACKAGE_OF, memory_mib
 from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
@@ -22,6 +23,7 @@ Verdict = Literal["ok", "warning", "bad"]
 MIB = 2**20
 IMAGE_MIB = 2600
 """Free MiB a build needs: the root file system, its tar and the disk took 1.7 GB."""
+CACHE_MIB = 1
 LAB_MIB = 600
 
 
@@ -50,12 +52,15 @@ def _findings(topology: Topology) -> Iterator[Finding]:
     yield _architecture()
     programs = list(_programs())
     yield from programs
+    image = None
     if all(finding.verdict == "ok" for finding in programs):
         yield _namespaces()
-        yield _image()
+        image = find_image(key := current_key())
+        yield _image(key, image)
     yield _acceleration()
     yield _memory(topology)
-    yield from _disks()
+    yield _directory("cache directory", cache_dir(), CACHE_MIB if image else IMAGE_MIB)
+    yield _directory("state directory", state_dir(), LAB_MIB)
     yield _runtime(topology)
     yield _ports(len(topology.nodes))
 
@@ -98,9 +103,7 @@ def _namespaces() -> Finding:
     return Finding(what, "ok", "not needed as root" if os.geteuid() == 0 else "usable")
 
 
-def _image() -> Finding:
-    key = current_key()
-    image = find_image(key)
+def _image(key: str, image: Image | None) -> Finding:
     if image is None:
         return Finding("node image", "ok", f"{key}: not built yet; the first lab.up takes longer")
     return Finding("node image", "ok", f"{key}, {image.disk_bytes / MIB:.0f} MiB, whole")
@@ -130,21 +133,14 @@ def _memory(topology: Topology) -> Finding:
     return Finding("memory", "ok", seen)
 
 
-def _disks() -> Iterator[Finding]:
-    for what, directory, needed in (
-        ("cache directory", cache_dir(), IMAGE_MIB),
-        ("state directory", state_dir(), LAB_MIB),
-    ):
-        existing = next(path for path in (directory, *directory.parents) if path.exists())
-        free = shutil.disk_usage(existing).free / MIB
-        seen = f"{directory}: {free:.0f} MiB free, {needed} MiB wanted"
-        yield (
-            Finding(what, "ok", seen)
-            if free >= needed
-            else Finding(
-                what, "bad", seen, "free some space, or set XDG_CACHE_HOME/XDG_STATE_HOME"
-            )
-        )
+def _directory(what: str, directory: Path, needed_mib: int) -> Finding:
+    existing = next(path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
+    free = shutil.disk_usage(existing).free / MIB
+    seen = f"{directory}: {free:.0f} MiB free, {needed_mib} MiB wanted"
+    fix = "set XDG_CACHE_HOME and XDG_STATE_HOME to directories with room"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Finding(what, "bad", f"{directory}: this user cannot write in {existing}", fix)
+    return Finding(what, "ok", seen) if free >= needed_mib else Finding(what, "bad", seen, fix)
 
 
 def _runtime(topology: Topology) -> Finding:
