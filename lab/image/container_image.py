@@ -142,7 +142,7 @@ class _RootFs:
             if member is None:
                 raise ProviderFailed(
                     f"/{path} of the package {name} is not in the root file system",
-                    hint="invoke lab.image --remove, then make up",
+                    hint="invoke lab.image --rebuild",
                 )
             if not member.is_directory:
                 yield path, member

@@ -10,20 +10,21 @@ from pathlib import Path
 from lab.errors import ProviderFailed
 from lab.process import run
 
+HEADER_MAGIC = b"HdrS"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def compressed_payload(bzimage: bytes) -> bytes:
     """Return the compressed kernel inside a bzImage.
 
-    The header fields are those of Documentation/arch/x86/boot.rst: ``setup_sects`` at 0x1f1,
-    ``payload_offset`` and ``payload_length`` at 0x248, counted from the protected-mode part. The
-    last four bytes are the uncompressed size, not part of the stream.
+    The header fields are those of Documentation/arch/x86/boot.rst: ``setup_sects`` at 0x1f1, the
+    magic number at 0x202, ``payload_offset`` and ``payload_length`` at 0x248, counted from the
+    protected-mode part. The last four bytes are the uncompressed size, not part of the stream.
 
     Raises:
         ProviderFailed: This is no bzImage, or its payload is not zstd.
     """
-    if len(bzimage) < 0x250 or bzimage[0x202:0x206] == b"" or bzimage[0x1FE:0x200] != b"\x55\xaa":
+    if len(bzimage) < 0x250 or bzimage[0x202:0x206] != HEADER_MAGIC:
         raise ProviderFailed("The kernel is not a bzImage", details=f"{len(bzimage)} bytes")
     sectors = bzimage[0x1F1] or 4
     offset, length = struct.unpack_from("<II", bzimage, 0x248)

@@ -3,6 +3,8 @@
 # The words after SIZE start a program as (possibly fake) root. That root may not be able to enter
 # the directories of ROOTFS.TAR and DISK, so both go through pipes; tar -S keeps the holes.
 set -eu
+PATH=$PATH:/usr/sbin:/sbin # mke2fs; Debian gives its users no sbin
+export PATH
 rootfs=$1
 disk=$2
 size=$3
@@ -11,7 +13,7 @@ out=$(dirname "$disk")
 # shellcheck disable=SC2016  # expanded by the inner shell
 "$@" sh -euc '
     work=$(mktemp -d "${TMPDIR:-/var/tmp}/swarm-ingress-lab.XXXXXX")
-    trap "rm -rf $work" EXIT
+    trap "rm -rf \"\$work\"" EXIT
     trap "exit 1" HUP INT TERM
     mkdir "$work/root"
     tar -xf - -C "$work/root" --numeric-owner --exclude="./dev/*"

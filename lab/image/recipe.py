@@ -6,7 +6,7 @@ pack it as a box or a container image.
 
 import hashlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,14 +144,25 @@ def recipe_key(build_tools: str) -> str:
     Args:
         build_tools: Versions of the programs that build it.
     """
+    return key_of(inputs(build_tools))
+
+
+def inputs(build_tools: str) -> tuple[tuple[str, bytes], ...]:
+    """Return everything an image is made of, each with a name."""
+    sources = [path for path in sorted(HERE.iterdir()) if path.suffix in (".py", ".sh")]
+    return (
+        ("packages", "\n".join((SUITE, KERNEL, *PACKAGES)).encode()),
+        ("build tools", build_tools.encode()),
+        *((f"/{entry.path}", repr(entry).encode()) for entry in overlay()),
+        *((path.name, path.read_bytes()) for path in (*sources, INIT, NODE_TEST)),
+    )
+
+
+def key_of(parts: Iterable[tuple[str, bytes]]) -> str:
+    """Return 16 hex digits that differ if any name or content, or their order, differs."""
     digest = hashlib.sha256()
-    for part in (SUITE, KERNEL, *PACKAGES, build_tools):
-        digest.update(part.encode() + b"\0")
-    for entry in overlay():
-        digest.update(repr(entry).encode())
-    sources = [*sorted(HERE.glob("*.py")), INIT, NODE_TEST]
-    for source in sources:
-        digest.update(source.read_bytes())
+    for name, content in parts:
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:16]
 
 

@@ -54,10 +54,13 @@ class Image(BaseModel):
 
 def ensure_image(steps: Steps) -> Image:
     """Return the image of today's recipe, building it if it is not there or not whole."""
-    with _building():
-        key = current_key()
+    key = current_key()
+    found = find_image(key)
+    if found is not None:
+        return found
+    with _building(steps):
         found = find_image(key)
-        if found is not None:
+        if found is not None:  # somebody else has just built it
             return found
         path = _root() / key
         if path.exists():
@@ -82,7 +85,7 @@ def find_image(key: str) -> Image | None:
     """Return the cached image ``key``, or ``None`` if it is missing, damaged or incomplete."""
     path = _root() / key
     try:
-        manifest = Manifest.model_validate_json((path / "manifest.json").read_text())
+        manifest = Manifest.model_validate_json((path / "manifest.json").read_bytes())
         whole = all(_stamp(path / name) == manifest.files.get(name) for name in FILES)
     except (OSError, ValidationError):
         return None
@@ -91,8 +94,7 @@ def find_image(key: str) -> Image | None:
 
 def list_images() -> tuple[Image, ...]:
     """Return all usable images in the cache, newest first."""
-    found = [find_image(path.name) for path in _root().glob("[0-9a-f]*")]
-    usable = [image for image in found if image is not None]
+    usable = [image for image in map(find_image, _keys()) if image is not None]
     return tuple(sorted(usable, key=lambda image: image.manifest.created, reverse=True))
 
 
@@ -107,8 +109,8 @@ def remove_unused(which: str, current: str) -> None:
     Raises:
         UsageError: There is no such image.
     """
-    keys = [image.manifest.key for image in list_images()]
-    if which != "old" and not (_root() / which).is_dir():
+    keys = _keys()
+    if which not in ("old", *keys):
         raise UsageError(
             f"There is no image {which}", details=f"cached: {', '.join(keys) or 'none'}"
         )
@@ -124,14 +126,23 @@ def current_key() -> str:
 
 
 @contextmanager
-def _building() -> Iterator[None]:
+def _building(steps: Steps) -> Iterator[None]:
     """Let one process build at a time, and clear away what a killed one left."""
     root = private_dir(_root())
     with (root / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            steps.note("another command is building an image: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         for leftover in root.glob(".building-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         yield
+
+
+def _keys() -> list[str]:
+    """Return the keys of all cached images, damaged ones included."""
+    return sorted(path.name for path in _root().glob("[0-9a-f]*"))
 
 
 def _root() -> Path:

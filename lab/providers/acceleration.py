@@ -7,17 +7,18 @@ cached until the host's kernel, QEMU, our kernel or the device changes.
 
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lab.errors import ProviderFailed, UsageError
+from lab.errors import CommandFailed, NotReady, ProviderFailed, UsageError
 from lab.image.store import Image
 from lab.paths import cache_dir, private_dir, write_private
-from lab.process import end, identify, run
-from lab.providers.qemu_command import CPU, QEMU
+from lab.process import end, run, using
+from lab.providers.qemu_command import CPU, QEMU, escaped
 from lab.steps import Steps
 from lab.wait import wait_until
 
@@ -86,7 +87,7 @@ def choose(image: Image, steps: Steps) -> Acceleration:
 def remembered() -> Acceleration | None:
     """Return the cached verdict, whatever it was found under; ``None`` if there is none."""
     try:
-        return Acceleration.model_validate_json(_cache_file().read_text())
+        return Acceleration.model_validate_json(_cache_file().read_bytes())
     except (OSError, ValidationError):
         return None
 
@@ -105,24 +106,20 @@ def _obstacle() -> str | None:
 def _try_kvm(image: Image) -> str | None:
     """Boot the image's kernel under KVM; return what went wrong, ``None`` if it reached init."""
     directory = private_dir(cache_dir() / f"probe-{os.getpid()}")
-    console, pid_file = directory / "console", directory / "pid"
+    console = directory / "console"
     # fmt: off
     argv = [
         QEMU, "-nodefaults", "-no-user-config", "-display", "none",
         "-machine", "q35", "-accel", "kvm", "-cpu", CPU["kvm"], "-m", "256",
         "-kernel", str(image.path / "vmlinux"), "-initrd", str(image.path / "initrd"),
         "-append", "console=ttyS0 panic=-1",
-        "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
-        "-pidfile", str(pid_file), "-daemonize",
+        "-chardev", f"file,id=console,path={escaped(console)}", "-serial", "chardev:console",
+        "-pidfile", str(directory / "pid"), "-daemonize",
     ]
     # fmt: on
     started = time.monotonic()
     try:
         run(argv, timeout_s=PROBE_S)
-        process = identify(int(pid_file.read_text()))
-    except Exception as error:  # noqa: BLE001 - whatever KVM does to QEMU, emulation works
-        return f"QEMU did not start with KVM: {error}"
-    try:
         wait_until(
             lambda: console.read_text(errors="replace"),
             lambda text: "Run /init as init process" in text,
@@ -130,13 +127,14 @@ def _try_kvm(image: Image) -> str | None:
             timeout_s=PROBE_S,
             every_s=0.05,
         )
-    except Exception:  # noqa: BLE001
+    except (CommandFailed, OSError) as error:
+        return f"QEMU did not start with KVM: {error}"
+    except NotReady:
         return f"a Linux kernel did not boot on /dev/kvm within {time.monotonic() - started:.0f} s"
     finally:
-        end([process], grace_s=1)
-        for file in (console, pid_file):
-            file.unlink(missing_ok=True)
-        directory.rmdir()
+        # A QEMU that hangs before it says it is ready has left run's process group already.
+        end(using(directory, QEMU), grace_s=1)
+        shutil.rmtree(directory)
     return None
 
 

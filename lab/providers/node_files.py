@@ -20,6 +20,7 @@ def node_initrd(
         Entry("node/root/etc/hostname", content=f"{node.name}\n".encode()),
         Entry("node/root/etc/hosts", content=("\n".join(hosts) + "\n").encode()),
         Entry("node/root/etc/ssh/ssh_host_ed25519_key", content=host_key, mode=0o600),
+        Entry("node/root/root", mode=0o700),
         Entry("node/root/root/.ssh", mode=0o700),
         Entry("node/root/root/.ssh/authorized_keys", content=authorized_key, mode=0o600),
     ]

@@ -235,7 +235,7 @@ def _runs(record: Record, name: str) -> bool:
 
 def _load(home: LabHome) -> Record | None:
     try:
-        return Record.model_validate_json((home.path / "qemu.json").read_text())
+        return Record.model_validate_json((home.path / "qemu.json").read_bytes())
     except (OSError, ValidationError):
         return None
 

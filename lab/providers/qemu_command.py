@@ -64,7 +64,7 @@ class MachineSpec:
 def machine_argv(machine: MachineSpec) -> list[str]:
     """Return the command line of one machine; the process puts itself into the background."""
     home = machine.directory
-    disk = _escaped(home / "disk.qcow2")
+    disk = escaped(home / "disk.qcow2")
     forwards = (
         f"hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22,"
         f"hostfwd=tcp:127.0.0.1:{machine.entry_port}-:{machine.published_port}"
@@ -92,7 +92,7 @@ def machine_argv(machine: MachineSpec) -> list[str]:
         "-netdev", _dgram("link", machine.link, machine.peer),
         "-device", f"virtio-net-pci,netdev=link,mac={mac(machine, 1)},romfile=",
         "-device", "virtio-rng-pci",
-        "-chardev", f"file,id=console,path={_escaped(home / 'console.log')}",
+        "-chardev", f"file,id=console,path={escaped(home / 'console.log')}",
         "-serial", "chardev:console",
         "-pidfile", str(home / "pid"),
         "-daemonize",
@@ -126,11 +126,11 @@ def mac(machine: MachineSpec, card: int) -> str:
 
 def _dgram(name: str, own: Path, peer: Path) -> str:
     return (
-        f"dgram,id={name},local.type=unix,local.path={_escaped(own)},"
-        f"remote.type=unix,remote.path={_escaped(peer)}"
+        f"dgram,id={name},local.type=unix,local.path={escaped(own)},"
+        f"remote.type=unix,remote.path={escaped(peer)}"
     )
 
 
-def _escaped(path: Path) -> str:
-    # In QEMU's key=value lists a comma is written twice (qemu(1), -drive).
+def escaped(path: Path) -> str:
+    """Return a path as it stands in a key=value list, where a comma is written twice (qemu(1))."""
     return str(path).replace(",", ",,")
