@@ -101,7 +101,9 @@ def path_to(situation: Situation, verdict: Verdict) -> tuple[Verdict, ...]:
     is left out.
     """
     return tuple(
-        step for step in _earlier(situation, verdict) if step.check in LANDMARKS or not step.ok
+        step
+        for step in _earlier(situation, verdict)
+        if step.check in LANDMARKS or not (step.ok or step.check in BESIDE_THE_WAY)
     )
 
 

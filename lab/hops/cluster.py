@@ -25,6 +25,7 @@ ordinary bridge mapping, without DOCKER-INGRESS (moby pull request 53118)."""
         "the node is a member of the swarm, Ready and Active",
         cause="it lost the manager, or was drained",
         see="docker node ls",
+        see_on_manager=True,
     )
 )
 def member_is_ready(situation: Situation, name: str) -> Finding:
@@ -169,7 +170,7 @@ def swarm_listens(situation: Situation, name: str) -> Finding:
         Scope.NODE,
         "the node reaches every other one: 7946 tcp, and 2377 tcp where it is a manager",
         cause="a firewall on the way drops it (no answer), or nothing listens there (refused)",
-        see="nc -zv -w 3 {manager} 7946",
+        see="timeout 3 bash -c '</dev/tcp/{manager}/7946' && echo open",
     )
 )
 def reaches_the_others(situation: Situation, name: str) -> Finding:

@@ -28,18 +28,21 @@ class Judge:
         Raises:
             FactUnavailable: The evidence was not, or could not be, read.
         """
-        see = ""
+        see = self.check.see
+        on_manager = self.check.see_on_manager
         try:
             finding = self.decide(situation, subject)
         except Blocked as blocked:
             finding = Finding(
                 ok=False, expected=self.check.title, found=blocked.found, cause=blocked.cause
             )
-            see = blocked.see
+            if blocked.see:
+                see, on_manager = blocked.see, blocked.see_on_manager
+        node = node_of(situation, self.check.scope, subject)
         return Verdict(
             check=self.check.id,
             hop=self.check.hop,
-            node=node_of(situation, self.check.scope, subject),
+            node=node,
             subject=subject,
             ok=finding.ok,
             title=self.check.title,
@@ -47,7 +50,8 @@ class Judge:
             found=finding.found,
             evidence=finding.evidence,
             cause=finding.cause or self.check.cause,
-            see=fill(see or self.check.see, situation, self.check.scope, subject),
+            see=fill(see, situation, self.check.scope, subject),
+            see_on=situation.topology.manager.name if on_manager else node,
         )
 
 

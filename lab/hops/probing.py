@@ -70,9 +70,8 @@ def parse_reach(text: str, situation: Situation, name: str) -> Reach:
         elif ping := _PING.fullmatch(line):
             pings.append(PingProbe(IPv4Address(ping[1]), int(ping[2]), ping[3] == "0", ping[4]))
         elif fetch := _FETCH.fullmatch(line):
-            asked, status, got = int(fetch[2]), int(fetch[3]), int(fetch[4].split()[0])
-            error = fetch[4].partition(" ")[2]
-            fetches.append(FetchProbe(IPv4Address(fetch[1]), asked, got, status, error))
+            asked, status, got = int(fetch[2]), int(fetch[3]), int(fetch[4])
+            fetches.append(FetchProbe(IPv4Address(fetch[1]), asked, got, status, fetch[5]))
         elif line.strip():
             raise UnreadableOutput(
                 f"{name}: a probe printed a line of an unknown form",

@@ -17,11 +17,14 @@ IN_SANDBOX = "nsenter --net=/var/run/docker/netns/ingress_sbox"
 class Blocked(Exception):
     """What the judge wanted to look at is not there. Becomes a failed verdict."""
 
-    def __init__(self, found: str, *, cause: str = "", see: str = "") -> None:
+    def __init__(
+        self, found: str, *, cause: str = "", see: str = "", see_on_manager: bool = False
+    ) -> None:
         super().__init__(found)
         self.found = found
         self.cause = cause
         self.see = see
+        self.see_on_manager = see_on_manager
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ class Situation:
             f"{wanted.image}",
             cause="this step of the walk-through has not been taken, on the manager",
             see="docker service ls",
+            see_on_manager=True,
         )
 
     def published(self, name: str) -> NodeFacts:
@@ -202,6 +206,7 @@ class Situation:
                 "the service has no virtual address on the ingress network",
                 cause="it publishes no port in mode ingress, or its endpoint mode is dnsrr",
                 see=f"docker service inspect {self.topology.service.name}",
+                see_on_manager=True,
             )
         return found
 
@@ -248,6 +253,7 @@ class Situation:
             f"no task runs in slot {slot} ({last or 'there never was one'})",
             cause="the image is missing on its node, the program ends, or no node is free",
             see=f"docker service ps --no-trunc {name}",
+            see_on_manager=True,
         )
 
     def local(self, slot: int) -> TaskFacts:
@@ -267,6 +273,7 @@ class Situation:
                 f"the swarm says slot {slot} runs on {where}, which has no such container",
                 cause="the node died, or the container was removed behind swarm's back",
                 see=f"docker service ps --no-trunc {self.topology.service.name}",
+                see_on_manager=True,
             )
         return found
 

@@ -165,6 +165,7 @@ def _address(situation: Situation, slot: int) -> IPv4Address:
             f"the task of slot {slot} has no address on the ingress network",
             cause="the service publishes no port in mode ingress",
             see=f"docker service inspect {situation.topology.service.name}",
+            see_on_manager=True,
         )
     return address
 

@@ -96,7 +96,8 @@ def answers_are_even(situation: Situation, name: str) -> Finding:
         "the service's log shows each request once, by the task that answered, in turn",
         cause="a request was repeated or answered by something else; logs of a task on another "
         "node come over 2377 and may be late",
-        see="docker service logs {service}  (on the manager)",
+        see="docker service logs {service}",
+        see_on_manager=True,
     )
 )
 def log_is_in_turn(situation: Situation, name: str) -> Finding:
@@ -130,7 +131,8 @@ def log_is_in_turn(situation: Situation, name: str) -> Finding:
         Scope.NODE,
         "the tasks see the entry node's ingress address as client: IPVS of this node sent it on",
         cause="the SNAT rule in the sandbox is gone, or the request took another way",
-        see="docker service logs {service}  (on the manager)",
+        see="docker service logs {service}",
+        see_on_manager=True,
     )
 )
 def client_is_the_entry(situation: Situation, name: str) -> Finding:

@@ -34,9 +34,10 @@ class Check:
         scope: What it is asked about.
         title: What holds when all is well, one line.
         cause: What usually is the matter when it does not.
-        see: The command to type, as root on the node; ``{port}``, ``{target}``, ``{service}``,
-            ``{image}``, ``{vip}``, ``{sandbox}``, ``{manager}`` (its address), ``{overlay}``
-            and ``{task}`` (how to enter that namespace) stand for the lab's values.
+        see: The command to type, as root; ``{port}``, ``{target}``, ``{service}``, ``{image}``,
+            ``{vip}``, ``{sandbox}``, ``{manager}`` (its address), ``{overlay}`` and ``{task}``
+            (how to enter that namespace) stand for the lab's values.
+        see_on_manager: Whether only the manager answers ``see``; otherwise it is for the node.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Check:
     title: str
     cause: str
     see: str
+    see_on_manager: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Verdict:
     """One check's answer about one node.
 
     ``subject`` is the node's name, or the slot ("slot-1") where the check is about a task;
-    ``node`` is where ``see`` is to be typed.
+    ``see`` is to be typed as root on ``see_on``: the node itself, or the manager.
     """
 
     check: str
@@ -80,6 +82,7 @@ class Verdict:
     evidence: tuple[str, ...]
     cause: str
     see: str
+    see_on: str
 
     def __str__(self) -> str:
         return f"{self.check} on {self.node}: {'ok' if self.ok else 'FAILED'}, {self.found}"
@@ -106,7 +109,7 @@ def render(verdict: Verdict, path: tuple[Verdict, ...] = ()) -> str:
             "could not pass", f"{blocker.check} on {blocker.node} fails before: {blocker.found}"
         )
     lines += _labelled("likely cause", verdict.cause)
-    lines += _labelled("see it", f"on {verdict.node}: {verdict.see}")
+    lines += _labelled("see it", f"on {verdict.see_on}: {verdict.see}")
     return "\n".join(lines)
 
 

@@ -1,0 +1,73 @@
+"""What a failed check tells: the path so far, what was found, why, and what to type."""
+
+from dataclasses import replace
+
+from lab.hops.catalogue import path_to
+from lab.hops.cluster import member_is_ready
+from lab.hops.fabric import sandbox_pings_every_task
+from lab.hops.host import dnat_points_at_the_sandbox
+from lab.hops.task import port_is_redirected
+from lab.hops.traffic import nodes_are_answered
+from lab.hops.verdict import render
+from tests.hops import altering as a
+from tests.hops.breaking import NODE_B, nothing
+from tests.hops.healthy import healthy
+
+
+def test_a_failed_check_tells_the_whole_story() -> None:
+    broken = a.host_rules(NODE_B, a.without("-j DNAT"))(healthy())
+    verdict = dnat_points_at_the_sandbox(broken, NODE_B)
+    text = render(verdict, path_to(broken, verdict))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[0] == (
+        "H3-dnat on worker: the published port is rewritten to the hidden sandbox's address on "
+        "docker_gwbridge"
+    )
+    assert "ok C1-member [worker] state ready, availability active" in lines
+    assert "expected tcp 5000 DNAT to 172.19.0.2:5000" in lines
+    assert "found no DNAT for tcp 5000 in DOCKER-INGRESS" in lines
+    assert any(line.startswith("evidence [") and line.endswith("-j RETURN") for line in lines)
+    assert any(line.startswith("likely cause the rule was flushed") for line in lines)
+    assert lines[-1] == "see it on worker: iptables -t nat -nvL DOCKER-INGRESS"
+
+
+def test_a_later_check_names_the_first_broken_hop() -> None:
+    broken = a.both(
+        a.sandbox_rules(NODE_B, a.without("--dport 5000", table="mangle")),
+        a.rounds(NODE_B, nothing),
+    )(healthy())
+    verdict = nodes_are_answered(broken, NODE_B)
+    text = render(verdict, path_to(broken, verdict))
+    assert (
+        "could not pass  B1-mark on worker fails before: tcp 5000 gets no mark"
+        in text.splitlines()
+    )
+
+
+def test_a_promise_that_does_not_hold_blocks_nothing() -> None:
+    broken = a.both(
+        a.node(NODE_B, lambda n: replace(n, images=())),
+        a.rounds(NODE_B, nothing),
+    )(healthy())
+    verdict = nodes_are_answered(broken, NODE_B)
+    assert "could not pass" not in render(verdict, path_to(broken, verdict))
+
+
+def test_another_node_does_not_stand_in_the_way() -> None:
+    broken = a.host_rules("manager", a.without("-j DNAT"))(healthy())
+    verdict = sandbox_pings_every_task(broken, NODE_B)
+    assert [step.node for step in path_to(broken, verdict) if not step.ok] == []
+
+
+def test_the_command_to_type_holds_the_labs_own_values() -> None:
+    verdict = port_is_redirected(healthy(), "slot-1")
+    assert verdict.node == "worker"
+    assert verdict.subject == "slot-1"
+    assert verdict.see.startswith("nsenter --net=/var/run/docker/netns/")
+    assert "{" not in verdict.see
+
+
+def test_what_only_a_manager_answers_is_typed_there() -> None:
+    drained = a.member(NODE_B, availability="drain")(healthy())
+    verdict = member_is_ready(drained, NODE_B)
+    assert (verdict.node, verdict.see_on, verdict.see) == ("worker", "manager", "docker node ls")
