@@ -1,0 +1,29 @@
+"""Fixtures of the live tests: which lab. They run only when asked for: ``pytest -m live``."""
+
+import pytest
+
+from lab.session import LabSession, open_lab
+
+LIVE = "live"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("lab").addoption(
+        "--name", default=None, help="which lab (LAB_NAME, default: article)"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the live tests out of a run that did not ask for them with ``-m``."""
+    if LIVE in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker(LIVE)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> LabSession:
+    """The running lab that is meant."""
+    return open_lab(request.config.getoption("--name", None))
