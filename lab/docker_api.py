@@ -4,6 +4,8 @@ The API is reached through the node's ssh connection (a forwarded unix socket): 
 on the node, and dockerd needs none of the 16 s it waits before it opens one without TLS.
 """
 
+import os
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import Any, Self
 import docker
 import docker.errors
 import requests
+import urllib3
 from docker.types import (
     ContainerSpec,
     EndpointSpec,
@@ -32,6 +35,17 @@ SOCKET = "/var/run/docker.sock"
 NANOSECONDS = 1_000_000_000
 API_VERSION = "1.41"
 """Spoken by every engine from 20.10 on; naming it saves a round trip to ask."""
+
+
+NO_ANSWER = (
+    docker.errors.DockerException,
+    requests.RequestException,
+    # A log stream that breaks off: the docker package reads those below requests.
+    urllib3.exceptions.HTTPError,
+    OSError,
+    struct.error,
+)
+"""What a call raises when the engine, or the way to it, is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,8 @@ class Engine:
         self._api = docker.APIClient(
             base_url=f"unix://{socket}", version=API_VERSION, timeout=int(timeout_s)
         )
+        # The user's registry passwords, and the programs that keep them, are no business of a lab.
+        self._api.reload_config(os.devnull)
 
     def close(self) -> None:
         """Close the connections to the engine."""
@@ -294,7 +310,7 @@ class Engine:
                 details=str(error.explanation or error),
                 hint=f"invoke lab.ssh {self.node}",
             ) from error
-        except (docker.errors.DockerException, requests.RequestException) as error:
+        except NO_ANSWER as error:
             raise NotRunning(
                 f"The Docker Engine of {self.node} does not answer",
                 details=f"docker {what}: {error}",

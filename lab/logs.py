@@ -1,6 +1,7 @@
 """The service's request log: both replicas, in the order the requests were answered."""
 
 import heapq
+import itertools
 import json
 import queue
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lab.docker_api import Engine, LogLine
+from lab.errors import LabError
 
 WINDOW_S = 1.0
 """How long a followed line is held back for an earlier one from another node. The nodes' clocks
@@ -23,7 +25,14 @@ class _Held:
     line: LogLine = field(compare=False)
 
 
-def request_log(engine: Engine, service: str, *, follow: bool, tail: int | None) -> Iterator[str]:
+def request_log(
+    engine: Engine,
+    service: str,
+    *,
+    follow: bool,
+    tail: int | None,
+    window_s: float = WINDOW_S,
+) -> Iterator[str]:
     """Yield the log of all replicas as text lines, ordered by the time they were written.
 
     Args:
@@ -31,9 +40,13 @@ def request_log(engine: Engine, service: str, *, follow: bool, tail: int | None)
         service: Name of the service.
         follow: Go on with what comes; ends only with the connection.
         tail: Begin with the last so many lines of each replica; ``None`` for all.
+        window_s: How long a followed line waits for an earlier one, in seconds.
+
+    Raises:
+        NotRunning: The connection ended; what had arrived was yielded before.
     """
     if follow:
-        lines = _ordered(engine.service_logs(service, follow=True, tail=tail))
+        lines = _ordered(engine.service_logs(service, follow=True, tail=tail), window_s)
     else:
         found = engine.service_logs(service, follow=False, tail=tail)
         lines = iter(sorted(found, key=lambda line: line.time))
@@ -55,28 +68,32 @@ def render(line: LogLine) -> str:
         return f"{line.time[11:26]}  {line.text}"
 
 
-def _ordered(lines: Iterator[LogLine]) -> Iterator[LogLine]:
+def _ordered(lines: Iterator[LogLine], window_s: float) -> Iterator[LogLine]:
     """Hold each line for a moment and yield what is then the earliest."""
-    arrivals: queue.Queue[LogLine | None] = queue.Queue()
+    arrivals: queue.Queue[LogLine | LabError | None] = queue.Queue()
 
     def read() -> None:
-        for line in lines:
-            arrivals.put(line)
-        arrivals.put(None)
+        end = None
+        try:
+            for line in lines:
+                arrivals.put(line)
+        except LabError as error:
+            end = error
+        arrivals.put(end)
 
     threading.Thread(target=read, daemon=True).start()
     held: list[_Held] = []
-    number = 0
-    ended = False
-    while held or not ended:
+    numbers = itertools.count()
+    while True:
         try:
-            line = arrivals.get(timeout=WINDOW_S / 4)
-            if line is None:
-                ended = True
-            else:
-                number += 1
-                heapq.heappush(held, _Held(line.time, number, time.monotonic(), line))
+            arrival = arrivals.get(timeout=window_s / 4)
+            if not isinstance(arrival, LogLine):
+                break
+            heapq.heappush(held, _Held(arrival.time, next(numbers), time.monotonic(), arrival))
         except queue.Empty:
             pass
-        while held and (ended or time.monotonic() - held[0].arrived >= WINDOW_S):
+        while held and time.monotonic() - held[0].arrived >= window_s:
             yield heapq.heappop(held).line
+    yield from (late.line for late in sorted(held))
+    if arrival is not None:
+        raise arrival

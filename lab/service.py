@@ -1,7 +1,7 @@
 """The published service: deploying it, and making sure that every way in reaches all replicas."""
 
+import http.client
 import json
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +21,9 @@ TEMPLATES = {
     "NODE": "{{.Node.Hostname}}",
 }
 """What a container is told about itself; swarm fills the templates in (docker service create)."""
+
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens addresses of this machine, which no proxy of the environment could reach."""
 
 ENDED = frozenset({"complete", "failed", "rejected", "remove", "orphaned", "shutdown"})
 
@@ -143,9 +146,9 @@ def ask_from_here(node: str, entry: str, count: int) -> Entry:
     answers = []
     for _ in range(count):
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                answers.append(_hostname(answer.read().decode()))
-        except (urllib.error.URLError, OSError) as error:
+            with DIRECTLY.open(url, timeout=10) as answer:
+                answers.append(_hostname(answer.read().decode(errors="replace")))
+        except (OSError, http.client.HTTPException) as error:
             raise CommandFailed(
                 f"{url} (through {node}) did not answer", details=str(error)
             ) from error

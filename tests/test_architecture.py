@@ -78,6 +78,7 @@ HOMES: Mapping[str, Sequence[str]] = {
     "rich": ("lab.steps", "lab.report"),
     "subprocess": ("lab.process",),
     "testinfra": ("checks.*",),
+    "urllib3": ("lab.docker_api",),
     "vagrant": ("lab.providers.vagrant",),
     "yaml": ("lab.topology_layout",),
 }
