@@ -3,6 +3,7 @@
 ``tests/`` test our code without a lab; ``checks/`` test a lab with our code.
 """
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -42,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
+    # Whoever ends us gets the clean-up Ctrl-C gets: fixtures put the lab back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         session.config.stash[EVIDENCE].open_connections()
     except LabError as error:

@@ -74,7 +74,8 @@ class Evidence:
 
     def tried(self) -> Situation:
         """Return the situation with what every node can reach."""
-        return replace(self.situation(), reach=self._once("reach", self._try))
+        situation = self.situation()
+        return replace(situation, reach=self._once("reach", lambda: self.try_again(situation)))
 
     def sent(self) -> Situation:
         """Return the situation with requests sent through every node."""
@@ -85,8 +86,8 @@ class Evidence:
         lab = self.lab
         return send_everything(lab.topology, self.shells, lab.published, lab.deadline)
 
-    def _try(self) -> tuple[Reach, ...]:
-        situation = self.situation()
+    def try_again(self, situation: Situation) -> tuple[Reach, ...]:
+        """Return what every node can reach now, given what is there to be reached."""
         patience_s = max(3.0, self.lab.deadline(0.75))
 
         def probe(shell: ShellOverTestinfra) -> Reach:

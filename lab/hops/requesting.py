@@ -14,6 +14,8 @@ from lab.topology import Topology
 
 LARGE_BYTES = 8000
 """Several packets of any usual MTU."""
+LOG_LINES = 2000
+"""How much of each task's log is read: several times what we send."""
 
 _MARK = "@@@"
 _DONE = re.compile(rf"{_MARK} (\S+) (\d+) (\d+) ?(.*)")
@@ -135,7 +137,7 @@ def log_script(service: str, token: str) -> str:
 
     ``grep`` ends with 1 when there is none yet, which is no failure.
     """
-    url = f"http://localhost/services/{service}/logs?stdout=true"
+    url = f"http://localhost/services/{service}/logs?stdout=true&tail={LOG_LINES}"
     return (
         f"curl -sS --max-time 20 --unix-socket /var/run/docker.sock '{url}' | "
         f"grep -a -F '{token}' || [ $? = 1 ]"
