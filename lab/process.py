@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def run(
             stdout, stderr = program.communicate(stdin, timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
         raise CommandFailed(
-            f"{words[0]} did not end within {timeout_s:.0f} s", details=f"+ {shlex.join(words)}"
+            f"{words[0]} did not end within {timeout_s:g} s", details=f"+ {shlex.join(words)}"
         ) from error
     if program.returncode:
         raise CommandFailed(
@@ -132,10 +133,7 @@ def identify(pid: int) -> ProcessId:
 def is_alive(identity: ProcessId) -> bool:
     """Say whether this very process still runs (a zombie does not)."""
     process = _find(identity)
-    try:
-        return process is not None and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return process is not None and _runs(process)
 
 
 def resident_mib(identity: ProcessId) -> float:
@@ -158,10 +156,10 @@ def end(identities: Sequence[ProcessId], *, grace_s: float = 5.0) -> None:
     processes = [found for found in map(_find, identities) if found is not None]
     for process in processes:
         _signal(process, signal.SIGTERM)
-    _, alive = psutil.wait_procs(processes, timeout=grace_s)
-    for process in alive:
+    stubborn = _still_running(processes, grace_s)
+    for process in stubborn:
         _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=grace_s)
+    _still_running(stubborn, grace_s)
 
 
 def using(path: Path, program: str) -> tuple[ProcessId, ...]:
@@ -207,6 +205,26 @@ def _group(leader: int) -> Iterator[ProcessId]:
                 yield ProcessId(process.pid, process.create_time())
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
+
+
+def _still_running(processes: Sequence[psutil.Process], grace_s: float) -> list[psutil.Process]:
+    """Return those that still run after ``grace_s`` seconds; return at once when all have ended.
+
+    A process that nobody has reaped yet has ended: in a container that may last for ever.
+    """
+    deadline = time.monotonic() + grace_s
+    left = [process for process in processes if _runs(process)]
+    while left and time.monotonic() < deadline:
+        psutil.wait_procs(left, timeout=0.05)
+        left = [process for process in left if _runs(process)]
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
