@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lab.units import format_duration
@@ -62,9 +63,11 @@ class Steps:
             mark = {"done": "[green]✓[/]", "failed": "[red]✗[/]"}.get(outcome, "[yellow]![/]")
             took = format_duration(seconds)
             if self._console.is_terminal:
-                self._console.print(f" {mark} {title} [dim]{took}[/]")
+                self._console.print(f" {mark} {escape(title)} [dim]{took}[/]")
             else:
-                self._console.print(f"    {outcome}: {title} ({took})", soft_wrap=True)
+                self._console.print(
+                    f"    {outcome}: {title} ({took})", soft_wrap=True, markup=False
+                )
 
     def note(self, text: str) -> None:
         """Say something in passing, between or within steps."""
@@ -78,7 +81,11 @@ class Steps:
             self._console.print(f"==> {title}", soft_wrap=True, markup=False)
             yield
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self._console, transient=True) as self._progress:
             self._progress.add_task(title, total=None)
             try:
