@@ -1,0 +1,121 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.access import Access, close_connections, forward_socket, render_ssh_config
+from lab.errors import NotRunning
+from lab.process import run
+
+
+needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
+
+
+def access(home: Path, number: int) -> Access:
+    return Access(
+        host="127.0.0.1",
+        port=15000 + number,
+        user="root",
+        identity_file=home / "id_ed25519",
+        known_hosts=home / "known_hosts",
+        entry=f"127.0.0.1:{16000 + number}",
+    )
+
+
+GOLDEN = """\
+# Written by swarm-ingress-lab. Use it with: ssh -F THIS_FILE NODE
+Host *
+  IdentitiesOnly yes
+  StrictHostKeyChecking yes
+  PasswordAuthentication no
+  ConnectTimeout 10
+  ServerAliveInterval 15
+  LogLevel ERROR
+  ControlMaster auto
+  ControlPath "/tmp/sil-0/1234abcd/%n.ssh"
+  ControlPersist yes
+  StreamLocalBindUnlink yes
+Host manager
+  HostName 127.0.0.1
+  Port 15002
+  User root
+  IdentityFile "/home/me/labs/id_ed25519"
+  UserKnownHostsFile "/home/me/labs/known_hosts"
+Host worker
+  HostName 127.0.0.1
+  Port 15003
+  User root
+  IdentityFile "/home/me/labs/id_ed25519"
+  UserKnownHostsFile "/home/me/labs/known_hosts"
+"""
+
+
+def test_the_ssh_config_of_a_lab() -> None:
+    home = Path("/home/me/labs")
+    nodes = {"manager": access(home, 2), "worker": access(home, 3)}
+    assert render_ssh_config(nodes, Path("/tmp/sil-0/1234abcd")) == GOLDEN  # noqa: S108
+
+
+@needs_ssh
+@pytest.mark.parametrize("name", ["plain", "with space", "a,b", '"quoted"', "100%", "back\\slash"])
+def test_ssh_itself_reads_any_path(tmp_path: Path, name: str) -> None:
+    home = tmp_path / name
+    config = tmp_path / "ssh_config"
+    config.write_text(render_ssh_config({"manager": access(home, 2)}, home))
+    settings = run(("ssh", "-G", "-F", config, "manager"), timeout_s=5).stdout.splitlines()
+    plain = [line.replace("%%", "%") for line in settings]
+    assert f"controlpath {home}/manager.ssh" in plain
+    assert f"identityfile {home}/id_ed25519" in plain
+    assert f"userknownhostsfile {home}/known_hosts" in plain
+    assert "port 15002" in settings
+    assert "stricthostkeychecking true" in settings
+
+
+@needs_ssh
+def test_nothing_of_the_users_own_configuration_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Host *\n  User somebody\n  ProxyJump gateway\n")
+    config = tmp_path / "ssh_config"
+    config.write_text(render_ssh_config({"manager": access(tmp_path, 2)}, tmp_path))
+    settings = run(("ssh", "-G", "-F", config, "manager"), timeout_s=5).stdout.splitlines()
+    assert "user root" in settings
+    assert not any(line.startswith("proxyjump") for line in settings)
+
+
+@needs_ssh
+def test_a_node_that_does_not_answer_is_not_running(tmp_path: Path) -> None:
+    (tmp_path / "known_hosts").touch()
+    config = tmp_path / "ssh_config"
+    closed = access(tmp_path, 0).model_copy(update={"port": 1})
+    config.write_text(render_ssh_config({"manager": closed}, tmp_path))
+    with pytest.raises(NotRunning, match="manager does not answer ssh") as caught:
+        forward_socket(config, "manager", remote="/run/a.sock", local=tmp_path / "a.sock")
+    assert "Connection refused" in caught.value.details
+    assert not (tmp_path / "a.sock").exists()
+
+
+def test_closing_what_is_not_open_is_fine(tmp_path: Path) -> None:
+    close_connections(tmp_path / "ssh_config", tmp_path)
+
+
+def test_only_the_labs_own_ssh_is_ended(tmp_path: Path) -> None:
+    """Programs named ssh that name a file of the lab `a`, and of the lab `a-2`."""
+    program = tmp_path / "ssh"
+    program.symlink_to("/usr/bin/tail")
+    configs = [tmp_path / lab / "ssh_config" for lab in ("a", "a-2")]
+    for config in configs:
+        config.parent.mkdir()
+        config.touch()
+    ours, theirs = (subprocess.Popen((program, "-f", config)) for config in configs)
+    try:
+        close_connections(configs[0], tmp_path / "sockets")
+        assert ours.poll() is not None
+        assert theirs.poll() is None
+    finally:
+        for process in (ours, theirs):
+            process.kill()
+            process.wait()
