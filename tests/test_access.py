@@ -8,7 +8,6 @@ from lab.access import Access, close_connections, forward_socket, render_ssh_con
 from lab.errors import NotRunning
 from lab.process import run
 
-
 needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
 
 

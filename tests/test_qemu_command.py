@@ -1,0 +1,149 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.providers.qemu_command import (
+    KERNEL_ARGUMENTS,
+    MachineSpec,
+    escaped,
+    hub_argv,
+    mac,
+    machine_argv,
+)
+
+MANAGER = MachineSpec(
+    name="manager",
+    lab="article",
+    number=1,
+    memory_mib=1024,
+    accelerator="kvm",
+    directory=Path("/state/article/nodes/manager"),
+    kernel=Path("/cache/images/0123456789abcdef/vmlinux"),
+    ssh_port=15002,
+    entry_port=15000,
+    published_port=5000,
+    management="192.168.120.0/24",
+    link=Path("/run/1234abcd/link-1"),
+    peer=Path("/run/1234abcd/link-2"),
+)
+
+
+def options(argv: list[str]) -> list[str]:
+    """One line for each option with its value."""
+    return re.sub(r" (?=-[a-z])", "\n", " ".join(argv)).splitlines()
+
+
+def test_a_machine_with_hardware_acceleration() -> None:
+    argv = machine_argv(MANAGER)
+    assert KERNEL_ARGUMENTS in argv
+    argv[argv.index("-append") + 1] = "KERNEL_ARGUMENTS"
+    assert options(argv) == [
+        "qemu-system-x86_64",
+        "-name article-manager",
+        "-nodefaults",
+        "-no-user-config",
+        "-display none",
+        "-machine q35,vmport=off",
+        "-accel kvm",
+        "-cpu host",
+        "-smp 1",
+        "-m 1024",
+        "-kernel /cache/images/0123456789abcdef/vmlinux",
+        "-initrd /state/article/nodes/manager/initrd",
+        "-append KERNEL_ARGUMENTS",
+        "-drive if=none,id=disk,file=/state/article/nodes/manager/disk.qcow2,"
+        "cache=unsafe,discard=unmap",
+        "-device virtio-blk-pci,drive=disk",
+        "-netdev user,id=management,net=192.168.120.0/24,restrict=on,"
+        "hostfwd=tcp:127.0.0.1:15002-:22,hostfwd=tcp:127.0.0.1:15000-:5000",
+        f"-device virtio-net-pci,netdev=management,mac={mac(MANAGER, 0)},romfile=",
+        "-netdev dgram,id=link,local.type=unix,local.path=/run/1234abcd/link-1,"
+        "remote.type=unix,remote.path=/run/1234abcd/link-2",
+        f"-device virtio-net-pci,netdev=link,mac={mac(MANAGER, 1)},romfile=",
+        "-device virtio-rng-pci",
+        "-chardev file,id=console,path=/state/article/nodes/manager/console.log",
+        "-serial chardev:console",
+        "-pidfile /state/article/nodes/manager/pid",
+        "-daemonize",
+    ]
+
+
+def test_emulation_differs_in_accelerator_and_processor_only() -> None:
+    with_kvm, with_tcg = (
+        machine_argv(replace(MANAGER, accelerator=accelerator)) for accelerator in ("kvm", "tcg")
+    )
+    different = {(a, b) for a, b in zip(with_kvm, with_tcg, strict=True) if a != b}
+    assert {a for a, _ in different} == {"kvm", "host"}
+    assert all(re.match("tcg,thread=multi|max,", b) for _, b in different)
+
+
+def test_everything_listens_on_loopback_only() -> None:
+    forwards = re.findall(r"hostfwd=([^, ]+)", " ".join(machine_argv(MANAGER)))
+    assert len(forwards) == 2
+    assert all(forward.startswith("tcp:127.0.0.1:") for forward in forwards)
+
+
+def test_a_comma_in_a_path_does_not_end_it() -> None:
+    machine = replace(
+        MANAGER, directory=Path("/a,b c/manager"), link=Path("/r,1/a"), peer=Path("/r,1/b")
+    )
+    argv = machine_argv(machine)
+    assert "file=/a,,b c/manager/disk.qcow2," in " ".join(argv)
+    assert "path=/a,,b c/manager/console.log" in " ".join(argv)
+    assert "local.path=/r,,1/a,remote.type=unix,remote.path=/r,,1/b" in " ".join(argv)
+    # These are options of their own, where a comma is a comma.
+    assert argv[argv.index("-pidfile") + 1] == "/a,b c/manager/pid"
+    assert argv[argv.index("-initrd") + 1] == "/a,b c/manager/initrd"
+    assert escaped(Path("/plain")) == "/plain"
+
+
+def test_two_machines_are_each_others_peer() -> None:
+    worker = replace(MANAGER, name="worker", number=2, link=MANAGER.peer, peer=MANAGER.link)
+    first, second = (" ".join(machine_argv(machine)) for machine in (MANAGER, worker))
+    assert (
+        "local.path=/run/1234abcd/link-1,remote.type=unix,remote.path=/run/1234abcd/link-2"
+        in first
+    )
+    assert (
+        "local.path=/run/1234abcd/link-2,remote.type=unix,remote.path=/run/1234abcd/link-1"
+        in second
+    )
+
+
+def test_three_machines_meet_at_a_hub() -> None:
+    ends = tuple((Path(f"/run/x/hub-{n}"), Path(f"/run/x/link-{n}")) for n in (1, 2, 3))
+    assert options(hub_argv(ends, Path("/state/hub/pid"))) == [
+        "qemu-system-x86_64",
+        "-machine none",
+        "-nodefaults",
+        "-no-user-config",
+        "-display none",
+        *(
+            line
+            for n in (1, 2, 3)
+            for line in (
+                f"-netdev dgram,id=node{n - 1},local.type=unix,local.path=/run/x/hub-{n},"
+                f"remote.type=unix,remote.path=/run/x/link-{n}",
+                f"-netdev hubport,id=port{n - 1},hubid=0,netdev=node{n - 1}",
+            )
+        ),
+        "-pidfile /state/hub/pid",
+        "-daemonize",
+    ]
+
+
+def test_macs_differ_between_labs_cards_and_nodes() -> None:
+    machines = [
+        replace(MANAGER, lab=lab, number=number) for lab in ("article", "b") for number in (1, 8)
+    ]
+    macs = {mac(machine, card) for machine in machines for card in (0, 1)}
+    assert len(macs) == 8
+    assert all(re.fullmatch(r"52:54:00(:[0-9a-f]{2}){3}", found) for found in macs)
+
+
+@pytest.mark.parametrize("accelerator", ["hvf", ""])
+def test_an_unknown_accelerator_is_a_mistake_of_ours(accelerator: str) -> None:
+    with pytest.raises(KeyError):
+        machine_argv(replace(MANAGER, accelerator=accelerator))
