@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lab.errors import UsageError
-from lab.image.build import build
+from lab.image.build import Built, build
 from lab.image.recipe import recipe_key
 from lab.paths import cache_dir, private_dir, write_private
 from lab.process import run
@@ -52,9 +52,17 @@ class Image(BaseModel):
         return sum((self.path / name).stat().st_blocks * 512 for name in FILES)
 
 
-def ensure_image(steps: Steps) -> Image:
-    """Return the image of today's recipe, building it if it is not there or not whole."""
-    key = current_key()
+def ensure_image(
+    steps: Steps, *, key: str | None = None, build: Callable[[Path, Steps], Built] = build
+) -> Image:
+    """Return the image of today's recipe, building it if it is not there or not whole.
+
+    Args:
+        steps: Shows progress.
+        key: The image's key; today's by default.
+        build: Makes the files of ``FILES`` in a directory.
+    """
+    key = key or current_key()
     found = find_image(key)
     if found is not None:
         return found
