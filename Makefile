@@ -1,0 +1,33 @@
+# `make` lists what there is. Everything else is an Invoke task: `.venv/bin/invoke --list`.
+.DEFAULT_GOAL := help
+.PHONY: help up down test lint types unit setup setup-dev
+
+ARGS ?=
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+up: setup ## bring up the lab; installs what is missing first (ARGS="--name mine")
+	@.venv/bin/invoke lab.up $(ARGS)
+
+down: setup ## remove the lab
+	@.venv/bin/invoke lab.down $(ARGS)
+
+test: setup-dev ## run all tests: style, types, unit tests, and the checks against a lab of its own
+	@sh scripts/test.sh
+
+lint: setup-dev ## look for mistakes and untidy code
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+
+types: setup-dev ## check the types
+	@.venv/bin/mypy
+
+unit: setup-dev ## test our code: no lab, no root, no network
+	@.venv/bin/pytest tests/
+
+setup: ## install what the lab needs: system packages and .venv
+	@sh scripts/setup.sh requirements.txt
+
+setup-dev: ## the same, and what the tests need on top
+	@sh scripts/setup.sh requirements-dev.txt

@@ -1,0 +1,135 @@
+"""`make test` and `make help`, run in a made-up project whose programs only take notes."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STUB = """#!/bin/sh
+echo "${0##*/} $*" >> notes
+case "$*" in
+    --junitxml=*) file=${1#--junitxml=}; shift; [ ! -s junit ] || cp junit "$file" ;;
+esac
+case "${0##*/} $*" in $FAILS) exit 3 ;; $HANGS) exec sleep 30 ;; esac
+"""
+JUNIT = (
+    '<testsuites name="x"><testsuite name="pytest" errors="{}" failures="{}" skipped="1" tests="9"'
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("ruff", "mypy", "pytest", "invoke"):
+        (programs / name).write_text(STUB)
+        (programs / name).chmod(0o755)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    (tmp_path / "junit").write_text(JUNIT.format(0, 0))
+    return tmp_path
+
+
+def start(project: Path, *, fails: str = "-", hangs: str = "-") -> subprocess.Popen[str]:
+    environment = {**os.environ, "FAILS": fails, "HANGS": hangs, "TMPDIR": str(project)}
+    return subprocess.Popen(
+        ["sh", "scripts/test.sh"], cwd=project, env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+def run(project: Path, *, fails: str = "-") -> tuple[int, str]:
+    """Exit code and closing line."""
+    with start(project, fails=fails) as process:
+        output, _ = process.communicate(timeout=20)
+    assert not list(project.glob("make-test-*")), "temporary files are left"
+    return process.returncode, output.splitlines()[-1]
+
+
+def started(project: Path) -> str:
+    file = project / "notes"
+    return file.read_text() if file.exists() else ""
+
+
+def notes(project: Path) -> list[str]:
+    """What was started, without the lab's changing name."""
+    lines = started(project).splitlines()
+    words = [[w for w in line.split() if not w.startswith("--junitxml=")] for line in lines]
+    name = next(word for line in words for word in line if word.startswith("make-test-"))
+    assert all(name in line for line in words if "--name" in line)
+    return [" ".join("NAME" if word == name else word for word in line) for line in words]
+
+
+EVERYTHING = [
+    "ruff check",
+    "ruff format --check",
+    "mypy",
+    "pytest tests/",
+    "invoke lab.up --name NAME",
+    "pytest checks/ --name NAME",
+    "pytest checks/ --name NAME --changes-lab",
+    "invoke lab.down --name NAME",
+]
+
+
+def test_all_is_run_and_counted(project: Path) -> None:
+    assert run(project) == (0, f"{5 + 3 * 8} passed, 0 failed")
+    assert notes(project) == EVERYTHING
+
+
+def test_a_failure_does_not_keep_the_rest_from_running(project: Path) -> None:
+    assert run(project, fails="ruff check") == (3, "28 passed, 1 failed")
+    assert notes(project) == EVERYTHING
+
+
+def test_failing_tests_are_counted_each(project: Path) -> None:
+    (project / "junit").write_text(JUNIT.format(1, 2))
+    assert run(project, fails="pytest*") == (3, f"{5 + 3 * 5} passed, 9 failed")
+
+
+@pytest.mark.parametrize("junit", ["", JUNIT.format(0, 0)])
+def test_a_run_that_names_no_failing_test_still_counts(project: Path, junit: str) -> None:
+    (project / "junit").write_text(junit)
+    code, line = run(project, fails="pytest tests/")
+    assert (code, line.split(", ")[1]) == (3, "1 failed")
+
+
+def test_a_lab_that_did_not_come_up_is_removed_and_not_checked(project: Path) -> None:
+    assert run(project, fails="invoke lab.up*") == (3, "12 passed, 1 failed")
+    assert notes(project) == [line for line in EVERYTHING if "checks/" not in line]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_interrupted_run_removes_its_lab_at_once(project: Path, number: int, code: int) -> None:
+    with start(project, hangs="pytest checks/*") as process:
+        deadline = time.monotonic() + 10
+        while "checks/" not in started(project):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=10)
+    assert process.returncode == code
+    assert output.splitlines()[-1].endswith("failed")
+    assert notes(project)[-2:] == ["pytest checks/ --name NAME", "invoke lab.down --name NAME"]
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_lists_its_targets() -> None:
+    done = subprocess.run(
+        ["make"], cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
+    )
+    assert {"up", "test", "down", "lint", "types", "unit", "help"} <= {
+        line.split()[1] for line in done.stdout.splitlines()
+    }
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+def test_shell_scripts_are_clean() -> None:
+    scripts = [*ROOT.glob("scripts/*.sh"), ROOT / ".ci" / "run"]
+    done = subprocess.run(
+        ["shellcheck", *scripts], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert not done.stdout
