@@ -1,0 +1,94 @@
+"""What README.md shows is what happens: every command in it is run, here or by ``make test``."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.session import LabSession
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 120.0
+BY_MAKE_TEST = {
+    # scripts/test.sh runs these, with names of its own
+    "make up",
+    "make test",
+    "pytest checks/",
+    "pytest checks/ --changes-lab",
+    "invoke lab.up --until nodes --name mine",
+    "invoke lab.down",
+    # tests/live/test_red_run.py breaks and mends the same rule
+    "invoke lab.exec worker -- nsenter --net=/var/run/docker/netns/ingress_sbox "
+    "iptables -t mangle -F PREROUTING",
+    "pytest checks/ -k worker",
+}
+HERE = {
+    "invoke --list": "lab.doctor",
+    "invoke lab.status": "hello-a.1",
+    "invoke lab.ssh worker": "worker",
+    "invoke lab.exec manager -- docker node ls": "Leader",
+}
+FOLLOW = "invoke lab.logs --follow"
+
+pytestmark = pytest.mark.live
+
+
+def shown() -> Iterator[str]:
+    """Yield the commands of README's console blocks, without prompts and remarks."""
+    for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.S):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                yield re.sub(r"\s+#.*", "", line.removeprefix("$ "))
+
+
+def argv(command: str) -> list[str]:
+    """Return the words of a command, its program taken from the environment that runs us."""
+    program, *words = command.split()
+    return [sys.executable, "-m", program, *words]
+
+
+def environment(lab: LabSession) -> dict[str, str]:
+    """Return our environment with the lab under test as the one that is meant."""
+    return dict(os.environ) | {"LAB_NAME": lab.name}
+
+
+def test_every_command_shown_is_known_and_the_other_way_round() -> None:
+    assert set(shown()) == BY_MAKE_TEST | HERE.keys() | {FOLLOW}
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_command_shows_what_it_is_for(command: str, lab: LabSession) -> None:
+    done = subprocess.run(
+        argv(command),
+        cwd=ROOT,
+        env=environment(lab),
+        input="hostname\n",
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert HERE[command] in done.stdout
+
+
+def test_followed_log_shows_a_request_and_ends_with_ctrl_c(lab: LabSession) -> None:
+    request = urllib.request.Request(  # noqa: S310 - a lab's own http address
+        next(iter(lab.published.values())), headers={"X-Request-Id": "readme-follow"}
+    )
+    with subprocess.Popen(
+        argv(FOLLOW), cwd=ROOT, env=environment(lab), stdout=subprocess.PIPE, text=True
+    ) as following:
+        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
+        assert following.stdout is not None
+        for line in following.stdout:
+            if "readme-follow" in line:
+                following.send_signal(signal.SIGINT)
+                break
+        assert following.wait(timeout=TIMEOUT_S) == 130
