@@ -4,7 +4,6 @@ The API is reached through the node's ssh connection (a forwarded unix socket): 
 on the node, and dockerd needs none of the 16 s it waits before it opens one without TLS.
 """
 
-import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import docker
+import docker.auth
 import docker.errors
 import requests
 import urllib3
@@ -104,10 +104,11 @@ class Engine:
     def __init__(self, node: str, socket: Path, *, timeout_s: float) -> None:
         self.node = node
         self._api = docker.APIClient(
-            base_url=f"unix://{socket}", version=API_VERSION, timeout=int(timeout_s)
+            base_url=f"unix://{socket}", version=API_VERSION, timeout=timeout_s
         )
         # The user's registry passwords, and the programs that keep them, are no business of a lab.
-        self._api.reload_config(os.devnull)
+        # An empty configuration would be taken for one that is still to be read.
+        self._api._auth_configs = docker.auth.AuthConfig({"auths": {"registry.invalid": {}}})
 
     def close(self) -> None:
         """Close the connections to the engine."""
@@ -161,7 +162,7 @@ class Engine:
         with self._calling(f"image inspect {tag}"):
             try:
                 return str(self._api.inspect_image(tag)["Id"])
-            except docker.errors.ImageNotFound:
+            except docker.errors.NotFound:
                 return None
 
     def swarm(self) -> SwarmStatus:
