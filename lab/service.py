@@ -161,7 +161,7 @@ def _hostname(line: str) -> str:
         return str(answer["hostname"])
     except (ValueError, TypeError, KeyError) as error:
         raise UnreadableOutput(
-            "The service's answer is not node-test's", details=line[:200], hint="docs/node-test.md"
+            "The service's answer is not node-test's", details=line[:200], hint="see node-test/README.md"
         ) from error
 
 

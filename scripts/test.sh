@@ -78,8 +78,17 @@ one ruff check
 one ruff format --check
 one mypy
 tests tests/
+
+# First the walk-through: a person types the swarm into machines that only have Docker.
 lab_exists=yes
+if one invoke lab.up --until nodes --name "$name"; then
+    tests tests/live/test_walkthrough.py -m live --name "$name"
+fi
+one invoke lab.down --name "$name"
+
+# Then a whole lab: its checks, what the README shows, and what a lab promises when it changes.
 if one invoke lab.up --name "$name"; then
     tests checks/ --name "$name"
-    tests checks/ --name "$name" --changes-lab
+    tests tests/live/test_readme.py tests/live/test_red_run.py -m live --name "$name"
+    tests checks/ --changes-lab --name "$name"
 fi

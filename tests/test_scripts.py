@@ -68,26 +68,30 @@ EVERYTHING = [
     "ruff format --check",
     "mypy",
     "pytest tests/",
+    "invoke lab.up --until nodes --name NAME",
+    "pytest tests/live/test_walkthrough.py -m live --name NAME",
+    "invoke lab.down --name NAME",
     "invoke lab.up --name NAME",
     "pytest checks/ --name NAME",
-    "pytest checks/ --name NAME --changes-lab",
+    "pytest tests/live/test_readme.py tests/live/test_red_run.py -m live --name NAME",
+    "pytest checks/ --changes-lab --name NAME",
     "invoke lab.down --name NAME",
 ]
 
 
 def test_all_is_run_and_counted(project: Path) -> None:
-    assert run(project) == (0, f"{5 + 3 * 8} passed, 0 failed")
+    assert run(project) == (0, f"{7 + 5 * 8} passed, 0 failed")
     assert notes(project) == EVERYTHING
 
 
 def test_a_failure_does_not_keep_the_rest_from_running(project: Path) -> None:
-    assert run(project, fails="ruff check") == (3, "28 passed, 1 failed")
+    assert run(project, fails="ruff check") == (3, "46 passed, 1 failed")
     assert notes(project) == EVERYTHING
 
 
 def test_failing_tests_are_counted_each(project: Path) -> None:
     (project / "junit").write_text(JUNIT.format(1, 2))
-    assert run(project, fails="pytest*") == (3, f"{5 + 3 * 5} passed, 9 failed")
+    assert run(project, fails="pytest*") == (3, f"{7 + 5 * 5} passed, 15 failed")
 
 
 @pytest.mark.parametrize("junit", ["", JUNIT.format(0, 0)])
@@ -98,8 +102,8 @@ def test_a_run_that_names_no_failing_test_still_counts(project: Path, junit: str
 
 
 def test_a_lab_that_did_not_come_up_is_removed_and_not_checked(project: Path) -> None:
-    assert run(project, fails="invoke lab.up*") == (3, "12 passed, 1 failed")
-    assert notes(project) == [line for line in EVERYTHING if "checks/" not in line]
+    assert run(project, fails="invoke lab.up*") == (3, "13 passed, 2 failed")
+    assert notes(project) == [line for line in EVERYTHING if "--name" not in line or "invoke" in line]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
