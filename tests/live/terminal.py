@@ -1,5 +1,6 @@
 """A node's terminal as a student uses it: OpenSSH, root's login shell, one line at a time."""
 
+import os
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -66,30 +67,44 @@ class Terminal:
 
     @contextmanager
     def follow(self, line: str) -> Iterator[Following]:
-        """Run a line that does not end by itself, and end it with Ctrl-C."""
-        command = ("ssh", "-F", str(self.config), "-tt", self.node, line)
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        ) as process:
+        """Run a line that does not end by itself, and end it with Ctrl-C.
+
+        ssh gets a terminal of ours as its keyboard: without one it would not tell the node which
+        key interrupts.
+
+        Raises:
+            TimeoutExpired: Ctrl-C did not end it.
+        """
+        command = ("ssh", "-F", str(self.config), "-t", self.node, line)
+        with (
+            pseudo_terminal() as (keyboard, terminal),
+            subprocess.Popen(
+                command, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            ) as process,
+        ):
             following = Following(process, [], self.deadline)
             reader = threading.Thread(target=following._read)
             reader.start()
             try:
                 yield following
+                os.write(keyboard, CTRL_C)
+                process.wait(self.deadline(5))
             finally:
-                assert process.stdin
-                process.stdin.write(CTRL_C)
-                process.stdin.flush()
-                try:
-                    process.wait(self.deadline(5))
-                except subprocess.TimeoutExpired:
-                    process.kill()
+                process.kill()
                 reader.join()
 
     def _ssh(self, line: str, typed: str) -> str:
         command = ("ssh", "-F", self.config, self.node, line)
         done = run(command, stdin=typed, timeout_s=self.deadline(60))
         return done.stdout + done.stderr
+
+
+@contextmanager
+def pseudo_terminal() -> Iterator[tuple[int, int]]:
+    """Open a pseudo-terminal; yield its two ends: where one types, and what a program reads."""
+    ends = os.openpty()
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
