@@ -11,7 +11,7 @@ from lab.access import close_connections, render_ssh_config
 from lab.docker_api import Engine
 from lab.errors import Conflict, LabError, NotReady, NotRunning, ProviderFailed
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
-from lab.node import API_TIMEOUT_S, Node, connected, on_all
+from lab.node import API_TIMEOUT_S, Connect, Node, connected, on_all
 from lab.paths import expect_room_for_sockets, write_private
 from lab.process import last_lines
 from lab.providers import DEFAULT_PROVIDER, MachineState, Provider, provider_named
@@ -54,8 +54,13 @@ class LabStatus:
         return all(machine.running for machine in self.machines.values())
 
 
-def up(wish: Wish, steps: Steps) -> LabState:
+def up(wish: Wish, steps: Steps, *, connect: Connect = connected) -> LabState:
     """Bring a lab to the wished stage, doing only what is missing; return its state.
+
+    Args:
+        wish: What is asked for.
+        steps: Shows progress.
+        connect: Connects to the nodes once they answer ssh.
 
     Raises:
         Conflict: The lab exists with another topology or provider.
@@ -67,8 +72,8 @@ def up(wish: Wish, steps: Steps) -> LabState:
         state = _saved(home, wish, steps)
         try:
             if state is None or not _is_resumable(home, state, steps):
-                state = _start(home, _plan(home, wish, state), steps)
-            return _complete(home, state, wish.until, steps)
+                state = _start(home, _plan(home, wish, state), steps, connect)
+            return _complete(home, state, wish.until, steps, connect)
         except BaseException:
             if wish.rollback:
                 steps.note("--rollback: removing what was made")
@@ -130,7 +135,9 @@ def manager_engine(found: LabStatus) -> Iterator[Engine]:
         yield engine
 
 
-def scale(found: LabStatus, replicas: int, steps: Steps) -> tuple[Entry, ...]:
+def scale(
+    found: LabStatus, replicas: int, steps: Steps, *, connect: Connect = connected
+) -> tuple[Entry, ...]:
     """Change the number of replicas and wait until every way in reaches all of them.
 
     Returns:
@@ -139,7 +146,7 @@ def scale(found: LabStatus, replicas: int, steps: Steps) -> tuple[Entry, ...]:
     state = found.state
     service = state.topology.service.model_copy(update={"replicas": replicas})
     deadline = Deadlines(state.pace)
-    with found.home.lock(), connected(found.home, state) as nodes:
+    with found.home.lock(), connect(found.home, state) as nodes:
         manager = next(node for node in nodes if node.spec == state.topology.manager)
         with steps.step(f"Scaling {service.name} to {replicas}"):
             manager.engine.scale(service.name, replicas)
@@ -197,7 +204,7 @@ def _plan(home: LabHome, wish: Wish, earlier: LabState | None) -> LabState:
     )
 
 
-def _start(home: LabHome, state: LabState, steps: Steps) -> LabState:
+def _start(home: LabHome, state: LabState, steps: Steps, connect: Connect) -> LabState:
     """Make the machines and prepare them: all of it, or the next ``up`` starts afresh."""
     topology = state.topology
     provider = provider_named(state.provider)
@@ -215,14 +222,16 @@ def _start(home: LabHome, state: LabState, steps: Steps) -> LabState:
     preparing = "Preparing Docker on every node: bridge, image, earlier marks"
     with (
         _with_consoles(home, state),
-        connected(home, state) as nodes,
+        connect(home, state) as nodes,
         steps.step(preparing),
     ):
         prepare_all(nodes, topology, Deadlines(state.pace))
     return _reach(home, state, Stage.NODES)
 
 
-def _complete(home: LabHome, state: LabState, until: Stage, steps: Steps) -> LabState:
+def _complete(
+    home: LabHome, state: LabState, until: Stage, steps: Steps, connect: Connect
+) -> LabState:
     """Do the stages after the machines that are wished and not yet reached."""
     if until is Stage.NODES:
         return state
@@ -230,7 +239,7 @@ def _complete(home: LabHome, state: LabState, until: Stage, steps: Steps) -> Lab
         steps.note(f"lab {state.name} is up and answers: nothing to do")
         return state
     deadline = Deadlines(state.pace)
-    with _with_consoles(home, state), connected(home, state) as nodes:
+    with _with_consoles(home, state), connect(home, state) as nodes:
         with steps.step("Forming the swarm"):
             form_swarm(nodes, state.topology, deadline)
         state = _reach(home, state, Stage.SWARM)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Thread
 from typing import TypeVar
@@ -10,7 +10,7 @@ from typing import TypeVar
 from lab import docker_api
 from lab.docker_api import Engine
 from lab.home import LabHome, LabState
-from lab.shell import SshShell
+from lab.shell import Shell, SshShell
 from lab.topology import NodeSpec
 
 S = TypeVar("S")
@@ -26,7 +26,7 @@ class Node:
     """
 
     spec: NodeSpec
-    shell: SshShell
+    shell: Shell
     engine: Engine
     entry: str
 
@@ -60,6 +60,10 @@ def connected(home: LabHome, state: LabState) -> Iterator[tuple[Node, ...]]:
             return Node(spec, shell, engine, state.access[spec.name].entry)
 
         yield on_all(state.topology.nodes, connect)
+
+
+Connect = Callable[[LabHome, LabState], AbstractContextManager[tuple[Node, ...]]]
+"""What `connected` is: a test gives nodes that have no machine."""
 
 
 def on_all(items: Sequence[S], action: Callable[[S], T]) -> tuple[T, ...]:
