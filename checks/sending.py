@@ -2,11 +2,14 @@
 
 import http.client
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from lab.errors import NotReady, UnreadableOutput
 from lab.facts.gather import gather_counters
+from lab.facts.ipvs import TRAFFIC_DELAY_S
+from lab.facts.model import NodeCounters
 from lab.hops.observations import Answer, Errand, Exchange, Round, Traffic
 from lab.hops.requesting import (
     curl_script,
@@ -22,6 +25,8 @@ from lab.node import on_all
 from lab.shell import Shell, succeed
 from lab.topology import Topology
 from lab.wait import Deadlines, wait_until
+
+T = TypeVar("T")
 
 
 def send_everything(
@@ -42,7 +47,8 @@ def send_everything(
         rounds += _from_nodes(wave, shells, deadline)
     outside = errands_outside(topology, token, urls.items())
     rounds += on_all(outside, lambda errand: _from_here(errand, max_time_s=_patience(deadline)))
-    after = gather_counters(everyone)
+    sent = sum(len(r.connections) for r in rounds)
+    after = _counters_after(everyone, _balanced(before) + sent, deadline)
     expected = {answer.request_id for r in rounds for answer in r.answers}
     manager = shells[topology.manager.name]
     log = _read_log(manager, topology.service.name, token, expected, deadline)
@@ -98,27 +104,47 @@ def _ask(url: str, request_id: str, max_time_s: float) -> Exchange:
 def _read_log(
     manager: Shell, service: str, token: str, expected: Iterable[str], deadline: Deadlines
 ) -> tuple[Answer, ...]:
-    """Return our lines of the service's log; those of other nodes may take a moment to come.
-
-    Lines that never come are for a judge to miss, so running out of time is no error here.
-    """
+    """Return our lines of the service's log; those of other nodes may take a moment to come."""
     wanted = frozenset(expected)
-    lines: tuple[Answer, ...] = ()
+    return _best_of(
+        lambda: parse_log(succeed(manager, log_script(service, token), timeout_s=deadline(5))),
+        lambda found: wanted <= {line.request_id for line in found},
+        timeout_s=deadline(2),
+    )
 
-    def look() -> tuple[Answer, ...]:
-        nonlocal lines
-        lines = parse_log(succeed(manager, log_script(service, token), timeout_s=deadline(5)))
-        return lines
 
+def _counters_after(
+    shells: Sequence[Shell], balanced: int, deadline: Deadlines
+) -> tuple[NodeCounters, ...]:
+    """Return the counters once IPVS has counted what was sent: it is late, unlike the rules."""
+    return _best_of(
+        lambda: gather_counters(shells),
+        lambda found: _balanced(found) >= balanced,
+        timeout_s=2 * TRAFFIC_DELAY_S + deadline(0.5),
+    )
+
+
+def _balanced(counters: Iterable[NodeCounters]) -> int:
+    """Return how many connections the nodes' IPVS counted."""
+    services = (service for node in counters for service in node.virtual_services)
+    return sum(service.traffic.connections for service in services if service.traffic)
+
+
+def _best_of(look: Callable[[], T], enough: Callable[[T], bool], *, timeout_s: float) -> T:
+    """Return the first reading that is enough, or else the last: what is missing, a judge says."""
+    last = look()
+
+    def again() -> T:
+        nonlocal last
+        last = look()
+        return last
+
+    if enough(last):
+        return last
     try:
-        return wait_until(
-            look,
-            lambda found: wanted <= {line.request_id for line in found},
-            what="the service's log",
-            timeout_s=deadline(2),
-        )
+        return wait_until(again, enough, what="all traces of the requests", timeout_s=timeout_s)
     except NotReady:
-        return lines
+        return last
 
 
 def _patience(deadline: Deadlines) -> float:
