@@ -90,4 +90,4 @@ def forward_socket(config: Path, node: str, *, remote: str, local: Path) -> None
 
 def close_connections(config: Path, control_dir: Path) -> None:
     """End every ssh of a lab: the multiplexed connections and whoever uses them."""
-    end([*using(config, "ssh"), *using(control_dir, "ssh")])
+    end(using("ssh", config, control_dir))

@@ -162,20 +162,21 @@ def end(identities: Sequence[ProcessId], *, grace_s: float = 5.0) -> None:
     _still_running(stubborn, grace_s)
 
 
-def using(path: Path, program: str) -> tuple[ProcessId, ...]:
-    """Return our own processes that run ``program`` and name ``path``, or a file in it.
+def using(program: str, *paths: Path) -> tuple[ProcessId, ...]:
+    """Return our own processes that run ``program`` and name a path, or a file in it.
 
     This is how ``lab.down`` finds what an ``up`` that was killed did not live to record. The
-    program is asked for because an editor or a shell may name the path just as well, and the path
+    program is asked for because an editor or a shell may name the path just as well, and a path
     ends where it ends: ``labs/a`` is not ``labs/a-2``.
     """
-    named = re.compile(rf"(?<![\w.-]){re.escape(str(path))}(?![\w.-])")
+    named = re.compile(rf"(?<![\w.-])({'|'.join(re.escape(str(p)) for p in paths)})(?![\w.-])")
     found = []
-    for process in psutil.process_iter(["name", "cmdline", "create_time", "uids"]):
-        seen = process.info
-        ours = seen["uids"] is not None and seen["uids"].real == os.getuid()
-        if ours and seen["name"] == program and any(map(named.search, seen["cmdline"] or ())):
-            found.append(ProcessId(process.pid, seen["create_time"]))
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] == program:
+            seen = process.as_dict(["cmdline", "uids"])
+            ours = seen["uids"] is not None and seen["uids"].real == os.getuid()
+            if ours and any(map(named.search, seen["cmdline"] or ())):
+                found.append(ProcessId(process.pid, process.create_time()))
     return tuple(found)
 
 

@@ -220,8 +220,10 @@ def test_processes_that_use_a_path_are_found(tmp_path: Path, word: str, *, found
         assert child.stdout
         child.stdout.readline()
         program = Path(f"/proc/{child.pid}/comm").read_text().strip()
-        assert [one.pid for one in using(lab, program)] == ([child.pid] if found else [])
-        assert using(lab, "qemu-system-x86_64") == ()
+        assert [one.pid for one in using(program, tmp_path / "other", lab)] == (
+            [child.pid] if found else []
+        )
+        assert using("qemu-system-x86_64", lab) == ()
         assert bystander.poll() is None
 
 

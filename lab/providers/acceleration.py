@@ -133,7 +133,7 @@ def _try_kvm(image: Image) -> str | None:
         return f"a Linux kernel did not boot on /dev/kvm within {time.monotonic() - started:.0f} s"
     finally:
         # A QEMU that hangs before it says it is ready has left run's process group already.
-        end(using(directory, QEMU), grace_s=1)
+        end(using(QEMU, directory), grace_s=1)
         shutil.rmtree(directory)
     return None
 

@@ -79,7 +79,7 @@ class QemuProvider:
         record = _load(home)
         recorded = [] if record is None else [ProcessId(*p) for p in record.processes.values()]
         # Machines of ours name the lab's directory in their command line, the hub its sockets'.
-        stray = [p for path in (home.path, home.runtime) for p in using(path, QEMU)]
+        stray = using(QEMU, home.path, home.runtime)
         end([*recorded, *(p for p in stray if p not in recorded)])
         (home.path / "qemu.json").unlink(missing_ok=True)
 
