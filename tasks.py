@@ -226,8 +226,8 @@ def logs(c: Context, name: str = "", follow: bool = False, tail: str = "") -> No
     from lab import lifecycle
     from lab.logs import request_log
 
-    found = lifecycle.require_running(_lab_name(c, name))
     lines = count("--tail", tail, least=0) if tail else None
+    found = lifecycle.require_running(_lab_name(c, name))
     with lifecycle.manager_engine(found) as engine:
         service = found.state.topology.service.name
         for line in request_log(engine, service, follow=follow, tail=lines):

@@ -15,7 +15,7 @@ from lab.home import DEFAULT_NAME, lab_home
 from lab.image.build import check_namespaces
 from lab.image.store import Image, current_key, find_image
 from lab.paths import cache_dir, expect_room_for_sockets, state_dir
-from lab.process import PACKAGE_OF, memory_mib
+from lab.process import PACKAGE_OF, find_program, memory_mib
 from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
 from lab.topology import Topology
 
@@ -82,11 +82,10 @@ def _architecture() -> Finding:
 
 
 def _programs() -> Iterator[Finding]:
-    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
     for program, package in PACKAGE_OF.items():
         if program == "newuidmap" and os.geteuid() == 0:
             continue
-        found = shutil.which(program, path=path)
+        found = find_program(program)
         yield (
             Finding(program, "ok", found)
             if found

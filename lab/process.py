@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -107,6 +108,16 @@ def become(argv: Sequence[str]) -> NoReturn:
         os.execvp(argv[0], list(argv))  # noqa: S606 - no shell, that is the point
     except FileNotFoundError as error:
         raise missing(argv[0]) from error
+
+
+def find_program(program: str) -> str | None:
+    """Return where a program is, ``None`` if it is nowhere.
+
+    The system's directories are looked at as well: Debian keeps mke2fs in /usr/sbin, which is not
+    on every user's PATH.
+    """
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    return shutil.which(program, path=path)
 
 
 def missing(program: str) -> PreflightFailed:

@@ -10,7 +10,17 @@ from lab.errors import CommandFailed, ProviderFailed
 from lab.home import LabHome, lab_home, lab_names
 from lab.image.store import ensure_image
 from lab.paths import private_dir, write_private
-from lab.process import ProcessId, end, identify, is_alive, missing, resident_mib, run, using
+from lab.process import (
+    ProcessId,
+    end,
+    find_program,
+    identify,
+    is_alive,
+    missing,
+    resident_mib,
+    run,
+    using,
+)
 from lab.providers import Machines, MachineState
 from lab.providers.acceleration import choose
 from lab.providers.node_files import node_initrd
@@ -48,10 +58,8 @@ class QemuProvider:
 
     def preflight(self, topology: Topology) -> None:  # noqa: ARG002 - any topology fits
         """Raise PreflightFailed if a program is missing."""
-        from shutil import which
-
         for program in PROGRAMS:
-            if which(program, path=_path()) is None:
+            if find_program(program) is None:
                 raise missing(program)
 
     def create(self, home: LabHome, topology: Topology, steps: Steps) -> Machines:
@@ -242,10 +250,3 @@ def _load(home: LabHome) -> Record | None:
 
 def _save(home: LabHome, record: Record) -> None:
     write_private(home.path / "qemu.json", record.model_dump_json(indent=2) + "\n")
-
-
-def _path() -> str:
-    # Debian keeps mke2fs in /usr/sbin, which is not on every user's PATH.
-    import os
-
-    return os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))

@@ -1,0 +1,317 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from invoke.program import Program
+
+import tasks
+from lab import lifecycle
+from lab.access import Access
+from lab.errors import LabError
+from lab.home import LabState, Stage, lab_home
+from lab.topology import Topology
+from tests.conftest import Dirs
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command wrote and its exit code."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(
+    dirs: Dirs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Invoke]:
+    """Run a command line as Invoke does, in this process: `invoke("lab.list", "-o", "json")`."""
+    for name in [name for name in os.environ if name.startswith("LAB_")]:
+        if name != "LAB_RUNTIME_DIR":
+            monkeypatch.delenv(name)
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def run(*words: str) -> Result:
+        argv = ["invoke", *words]
+        monkeypatch.setattr(sys, "argv", argv)
+        exit_code = 0
+        try:
+            Program(namespace=tasks.namespace, version="1").run(argv, exit=True)
+        except SystemExit as ended:
+            exit_code = int(ended.code or 0)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Result(exit_code, captured.out, captured.err)
+
+    yield run
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def make_lab(name: str, topology: Topology) -> LabState:
+    """Save a lab whose machines are long gone."""
+    home = lab_home(name)
+    access = Access(
+        host="127.0.0.1",
+        port=1,
+        user="root",
+        identity_file=home.path / "id",
+        known_hosts=home.path / "known_hosts",
+        entry="127.0.0.1:1",
+    )
+    state = LabState(
+        name=name,
+        provider="qemu",
+        topology=topology,
+        created=datetime(2026, 11, 22, 13, 30, tzinfo=UTC),
+        runtime=home.runtime,
+        reached=Stage.SERVICE,
+        access={node.name: access for node in topology.nodes},
+    )
+    home.save(state)
+    return state
+
+
+def test_invoke_itself_lists_the_commands(dirs: Dirs) -> None:
+    done = subprocess.run(
+        (sys.executable, "-m", "invoke", "--list"),
+        cwd=ROOT / "docs",
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert {"lab.up", "lab.down", "lab.status", "lab.list", "lab.ssh", "lab.exec"} <= set(
+        done.stdout.split()
+    )
+    assert done.stderr == ""
+
+
+def test_an_error_is_a_message_and_an_exit_code(dirs: Dirs) -> None:
+    done = subprocess.run(
+        (sys.executable, "-m", "invoke", "lab.status", "--name", "nope"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (7, "")
+    assert done.stderr.splitlines() == [
+        "Error: There is no lab named nope",
+        "  known labs: none",
+        "Try: invoke lab.up --name nope",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "exit_code", "message"),
+    [
+        ("lab.status", 7, "There is no lab named article"),
+        ("lab.ssh manager", 7, "There is no lab named article"),
+        ("lab.exec manager", 2, "There is no command to run"),
+        ("lab.exec manager --", 2, "There is no command to run"),
+        ("lab.exec manager -- docker ps", 7, "There is no lab named article"),
+        ("lab.logs", 7, "There is no lab named article"),
+        ("lab.logs --tail few", 2, "--tail is 'few'"),
+        ("lab.scale 3", 7, "There is no lab named article"),
+        ("lab.scale 0", 2, "replicas is 0"),
+        ("lab.scale many", 2, "replicas is 'many'"),
+        ("lab.list -o xml", 2, "--output cannot be 'xml'"),
+        ("lab.status -o xml", 2, "--output cannot be 'xml'"),
+        ("lab.doctor -o xml", 2, "--output cannot be 'xml'"),
+        ("lab.image -o xml", 2, "--output cannot be 'xml'"),
+        ("lab.up -o xml", 2, "--output cannot be 'xml'"),
+        ("lab.up --until never", 2, "--until cannot be 'never'"),
+        ("lab.up --topology nowhere", 2, "no topology named 'nowhere'"),
+        ("lab.up --topology ./nowhere.yaml", 2, "nowhere.yaml"),
+        ("lab.up --provider nobody", 2, "no provider named nobody"),
+        ("lab.up --name No_Good", 2, "'No_Good' cannot name a lab"),
+        ("lab.down --name ../..", 2, "'../..' cannot name a lab"),
+        ("lab.doctor --topology nowhere", 2, "no topology named 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    invoke: Invoke, line: str, exit_code: int, message: str
+) -> None:
+    done = invoke(*line.split())
+    assert (done.exit_code, done.stdout) == (exit_code, "")
+    assert done.stderr.startswith("Error: ")
+    assert message in done.stderr
+
+
+def test_an_empty_list(invoke: Invoke) -> None:
+    assert invoke("lab.list").stdout == "No labs. Make one with: invoke lab.up\n"
+    done = invoke("lab.list", "-o", "json")
+    assert json.loads(done.stdout) == {"schema": "lab.list/v1", "labs": []}
+    assert done.stderr == ""
+
+
+def test_labs_are_listed_even_if_one_is_damaged(
+    invoke: Invoke, dirs: Dirs, article: Topology
+) -> None:
+    for name in ("first", "second", "third"):
+        make_lab(name, article)
+    (dirs.state / "second" / "state.json").write_text("{")
+    done = invoke("lab.list", "-o", "json")
+    assert done.exit_code == 0
+    labs = json.loads(done.stdout)["labs"]
+    assert [(lab["name"], lab["running"]) for lab in labs] == [("first", False), ("third", False)]
+    assert "state of lab second cannot be read" in done.stderr
+    assert "invoke lab.down --name second" in done.stderr
+
+
+def test_the_status_of_a_lab_that_died(invoke: Invoke, article: Topology) -> None:
+    make_lab("article", article)
+    done = invoke("lab.status", "-o", "json")
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["schema"]) == (0, "lab.status/v1")
+    assert (found["running"], found["reached"]) == (False, "service")
+    assert [node["name"] for node in found["nodes"]] == ["manager", "worker"]
+    text = invoke("lab.status").stdout
+    assert "NOT RUNNING" in text
+    assert max(map(len, text.splitlines()[:-1])) <= 100
+
+
+def test_what_needs_machines_says_that_they_are_gone(invoke: Invoke, article: Topology) -> None:
+    make_lab("mine", article)
+    done = invoke("lab.exec", "manager", "--name", "mine", "--", "true")
+    assert done.exit_code == 7
+    assert done.stderr.splitlines() == [
+        "Error: Lab mine is not running",
+        "  no process for: manager, worker",
+        "Try: invoke lab.up --name mine",
+    ]
+
+
+def test_down_of_nothing_is_done_twice(invoke: Invoke) -> None:
+    for _ in range(2):
+        done = invoke("lab.down")
+        assert done == Result(0, "There is no lab named article: nothing to remove.\n", "")
+
+
+def test_down_removes_what_is_left_of_a_lab(invoke: Invoke, dirs: Dirs, article: Topology) -> None:
+    make_lab("article", article)
+    assert invoke("lab.down").exit_code == 0
+    assert not (dirs.state / "article").exists()
+
+
+def test_down_of_all_goes_on_when_one_is_busy(
+    invoke: Invoke, dirs: Dirs, article: Topology
+) -> None:
+    for name in ("first", "second", "third"):
+        make_lab(name, article)
+    with lab_home("first").lock():
+        done = invoke("lab.down", "--all")
+    assert done.exit_code == 8
+    assert "Another command is working on lab first" in done.stderr
+    assert [path.name for path in dirs.state.glob("[!.]*")] == ["first"]
+
+
+def test_the_environment_names_a_lab(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_NAME", "fromenv")
+    assert "no lab named fromenv" in invoke("lab.status").stderr
+    assert "no lab named given" in invoke("lab.status", "--name", "given").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            ["docker", "ps", "--format", "{{.Names}} $HOME"],
+            "docker ps --format '{{.Names}} $HOME'",
+        ),
+        (["docker ps | wc -l"], "docker ps | wc -l"),
+        (["ls", "-l"], "ls -l"),
+    ],
+)
+def test_exec_passes_words_as_they_were_typed(
+    invoke: Invoke,
+    article: Topology,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    expected: str,
+) -> None:
+    state = make_lab("article", article)
+    became: list[tuple[str, ...]] = []
+    status = lifecycle.LabStatus(lab_home("article"), state, {})
+    monkeypatch.setattr(lifecycle, "require_running", lambda name: status)
+    monkeypatch.setattr("lab.process.become", became.append)
+    invoke("lab.exec", "worker", "--", *words)
+    config = str(lab_home("article").ssh_config)
+    assert became == [("ssh", "-F", config, "worker", expected)]
+
+
+def test_an_unknown_node_names_those_there_are(
+    invoke: Invoke, article: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = lifecycle.LabStatus(lab_home("article"), make_lab("article", article), {})
+    monkeypatch.setattr(lifecycle, "require_running", lambda name: status)
+    done = invoke("lab.ssh", "worker9")
+    assert done.exit_code == 2
+    assert "its nodes: manager, worker" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted"),
+        (LabError("brief", details="a\nb", hint="c"), 5, "Error: brief\n  a\n  b\nTry: c\n"),
+        (
+            OSError(28, "No space left on device", "/state/x"),
+            5,
+            "No space left on device: /state/x",
+        ),
+        (PermissionError(13, "Permission denied", "/root/x"), 5, "Permission denied: /root/x"),
+    ],
+)
+def test_trouble_ends_with_a_message(
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    exit_code: int,
+    message: str,
+) -> None:
+    def fail(*_: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(lifecycle, "down", fail)
+    done = invoke("lab.down")
+    assert done.exit_code == exit_code
+    assert message in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_said(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even root cannot make a directory below a device."""
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null/state")
+    done = invoke("lab.up")
+    assert done.exit_code == 5
+    assert "/dev/null" in done.stderr
+    assert "invoke lab.doctor" in done.stderr
+
+
+def test_being_told_to_end_is_an_interrupt(invoke: Invoke) -> None:
+    invoke("lab.list")
+    assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGHUP) is signal.default_int_handler
+
+
+def test_nohup_is_respected(invoke: Invoke) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    invoke("lab.list")
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
