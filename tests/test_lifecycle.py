@@ -73,6 +73,8 @@ def world(dirs: Dirs, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Worl
     provider = FakeProvider(servers)
     known: dict[str, Callable[[], Provider]] = dict.fromkeys(("fake", "qemu"), lambda: provider)
     monkeypatch.setattr(providers, "PROVIDERS", known)
+    # What answers is on this machine: a proxy could not reach it, and this one is not there.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     return World(provider)
 
 
@@ -374,13 +376,6 @@ def test_a_service_that_never_answers_is_said_to_be_so(world: World) -> None:
     with pytest.raises(NotReady, match="2 running replicas of hello-a") as caught:
         world.up(replace(WISH, until=Stage.SERVICE))
     assert "docker service ps" in caught.value.hint
-
-
-def test_requests_of_this_machine_go_through_no_proxy(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    world.up(replace(WISH, until=Stage.SERVICE))
 
 
 def test_a_command_that_failed_keeps_its_words(world: World) -> None:

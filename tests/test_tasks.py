@@ -85,25 +85,17 @@ def make_lab(name: str, topology: Topology) -> LabState:
     return state
 
 
-def test_invoke_itself_lists_the_commands(dirs: Dirs) -> None:
-    done = subprocess.run(
-        (sys.executable, "-m", "invoke", "--list"),
-        cwd=ROOT / "docs",
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    assert {"lab.up", "lab.down", "lab.status", "lab.list", "lab.ssh", "lab.exec"} <= set(
-        done.stdout.split()
-    )
-    assert done.stderr == ""
+def test_the_commands_are_listed_with_what_they_do(invoke: Invoke) -> None:
+    done = invoke("--list")
+    names = "doctor down exec image list logs scale ssh status up".split()
+    assert all(f"lab.{name} " in done.stdout for name in names)
+    assert "Remove a lab: machines, disks, sockets" in done.stdout
 
 
-def test_an_error_is_a_message_and_an_exit_code(dirs: Dirs) -> None:
+def test_an_error_is_a_message_and_an_exit_code_from_any_directory(dirs: Dirs) -> None:
     done = subprocess.run(
         (sys.executable, "-m", "invoke", "lab.status", "--name", "nope"),
-        cwd=ROOT,
+        cwd=ROOT / "docs",
         capture_output=True,
         text=True,
         timeout=30,
