@@ -87,7 +87,7 @@ def make_lab(name: str, topology: Topology) -> LabState:
 
 def test_the_commands_are_listed_with_what_they_do(invoke: Invoke) -> None:
     done = invoke("--list")
-    names = "doctor down exec image list logs scale ssh status up".split()
+    names = ["doctor", "down", "exec", "image", "list", "logs", "scale", "ssh", "status", "up"]
     assert all(f"lab.{name} " in done.stdout for name in names)
     assert "Remove a lab: machines, disks, sockets" in done.stdout
 
