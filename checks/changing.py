@@ -66,13 +66,15 @@ class Changer:
         replicas: int | None = None,
         nodes: Iterable[str] | None = None,
         unlike: ClusterFacts | None = None,
+        looks: int = 2,
     ) -> Situation:
-        """Wait until replicas run and IPVS holds exactly them, three looks in a row.
+        """Wait until replicas run and IPVS holds exactly them; return what was seen last.
 
         Args:
             replicas: How many are wanted; the topology's number when not given.
             nodes: Whose IPVS is looked at; all nodes when not given.
             unlike: Facts from before: the running tasks must have become other ones.
+            looks: How many looks in a row must be good: gossip may go back and forth.
 
         Raises:
             NotReady: It did not come about; the details hold the verdicts that failed.
@@ -94,7 +96,7 @@ class Changer:
             lambda failed: not failed,
             what=f"{wanted} replicas, and IPVS to hold exactly them on {', '.join(names)}",
             timeout_s=self.evidence.lab.deadline(SETTLED_S),
-            successes=3,
+            successes=looks,
             hint=f"docker service ps {self.service}",
         )
         return seen[-1]

@@ -12,18 +12,19 @@ NETWORK = "checks-lane"
 CALLED = "checks-called"
 CLIENT = "checks-client"
 
-_RESOLVE = f"import socket; print(socket.gethostbyname('{CALLED}'))"
+_RESOLVE = f"import socket; print(socket.gethostbyname(b'{CALLED}'))"
 _ASK = """\
 import socket
 for number in range({count}):
-    connection = socket.create_connection(('{name}', {port}), 10)
+    connection = socket.create_connection((b'{name}', {port}), 10)
     connection.sendall(b'GET / HTTP/1.1\\r\\nHost: {name}\\r\\nConnection: close\\r\\n\\r\\n')
     answer = b''
     while chunk := connection.recv(65536):
         answer += chunk
     print(answer.partition(b'\\r\\n\\r\\n')[2].decode().strip())
 """
-"""What the client runs: its image has Python's socket module, and neither curl nor a shell."""
+"""What the client runs: its image has Python's socket module, and neither curl nor a shell. Names
+are bytes, because the codec for names as text is not in it."""
 
 
 class Lane:
@@ -36,7 +37,7 @@ class Lane:
 
     def __init__(self, changer: Changer) -> None:
         self._changer = changer
-        self._client = ""
+        self._client: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         self._remove()
@@ -47,18 +48,18 @@ class Lane:
         docker(*create, "--name", CALLED, "--replicas", str(self.REPLICAS), image)
         docker(*create, "--name", CLIENT, "--constraint", "node.role==manager", image)
         deadline = self._changer.evidence.lab.deadline
-        self._client = wait_until(
+        container = wait_until(
             lambda: docker("ps", "--quiet", "--filter", f"name={CLIENT}."),
             bool,
             what=f"a container of {CLIENT}",
             timeout_s=deadline(20),
         )
+        self._client = (container, docker("inspect", "--format", "{{.Path}}", container))
         wait_until(
             lambda: set(self.ask(2 * self.REPLICAS)),
             lambda hosts: len(hosts) == self.REPLICAS,
             what=f"{self.REPLICAS} replicas of {CALLED} to answer",
             timeout_s=deadline(20),
-            successes=2,
         )
         return self
 
@@ -86,8 +87,7 @@ class Lane:
         return [str(json.loads(line)["hostname"]) for line in text.splitlines()]
 
     def _python(self, program: str) -> str:
-        path = self._docker("inspect", "--format", "{{.Path}}", self._client)
-        return self._docker("exec", self._client, path, "-S", "-c", program)
+        return self._docker("exec", *self._client, "-S", "-c", program)
 
     def _docker(self, *words: str) -> str:
         return self._changer.on_manager("docker", *words).strip()

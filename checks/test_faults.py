@@ -33,7 +33,7 @@ def fault(request: pytest.FixtureRequest, evidence: Evidence, place: Place) -> I
     changer.on(place.node, "sh", "-c", found.break_it(place))
     yield found
     changer.on(place.node, "sh", "-c", found.mend_it(place))
-    changer.settle()
+    changer.settle(looks=1)
 
 
 def test_a_broken_hop_is_named(fault: Fault, place: Place, evidence: Evidence) -> None:

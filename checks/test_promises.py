@@ -49,10 +49,10 @@ def cut_worker(changer: Changer, evidence: Evidence) -> Iterator[str]:
     changer.settle(unlike=before.cluster)
 
 
-@pytest.fixture
-def lane(changer: Changer) -> Iterator[Lane]:
+@pytest.fixture(scope="module")
+def lane(evidence: Evidence) -> Iterator[Lane]:
     """A user overlay with a service of two replicas and a client; removed afterwards."""
-    with Lane(changer) as lane:
+    with Lane(Changer(evidence)) as lane:
         yield lane
 
 

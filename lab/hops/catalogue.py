@@ -69,6 +69,9 @@ BESIDE_THE_WAY = frozenset(
 )
 """Checks that may fail while packets still find their way: never the reason for a later one."""
 
+AT_THE_OTHER_END = frozenset({"F1-vxlan", "F2-tunnel-in"})
+"""Checks that matter on every node: a tunnel has two ends."""
+
 
 def subjects(situation: Situation, scope: Scope) -> tuple[str, ...]:
     """Return whom a check of this scope is asked about, in the topology's order."""
@@ -96,9 +99,9 @@ def judge_all(situation: Situation) -> Iterator[Verdict]:
 def path_to(situation: Situation, verdict: Verdict) -> tuple[Verdict, ...]:
     """Return what a packet depends on before it comes to a verdict: landmarks and what failed.
 
-    That is everything earlier in the catalogue about the swarm, about the same node, and about
-    the tasks: a request through a node may be answered by any of them. What nobody tried or sent
-    is left out.
+    That is everything earlier in the catalogue about the swarm, about the same node, about the
+    tunnels and about the tasks: a request through a node may be answered by any of them. What
+    nobody tried or sent is left out.
     """
     return tuple(
         step
@@ -112,7 +115,8 @@ def _earlier(situation: Situation, verdict: Verdict) -> Iterator[Verdict]:
         if judge.check.id == verdict.check:
             return
         for subject in subjects(situation, judge.check.scope):
-            if judge.check.scope is Scope.NODE and subject != verdict.node:
+            elsewhere = judge.check.scope is Scope.NODE and subject != verdict.node
+            if elsewhere and judge.check.id not in AT_THE_OTHER_END:
                 continue
             try:
                 yield judge(situation, subject)

@@ -59,6 +59,15 @@ def test_another_node_does_not_stand_in_the_way() -> None:
     assert [step.node for step in path_to(broken, verdict) if not step.ok] == []
 
 
+def test_the_other_end_of_a_tunnel_does() -> None:
+    drop = "-A INPUT -p udp -m udp --dport 4789 -j DROP"
+    broken = a.host_rules("manager", a.first(drop))(healthy())
+    verdict = sandbox_pings_every_task(broken, NODE_B)
+    assert [str(step) for step in path_to(broken, verdict) if not step.ok] == [
+        "F2-tunnel-in on manager: FAILED, filter INPUT: DROP (192.168.56.11 from eth1, NEW)"
+    ]
+
+
 def test_the_command_to_type_holds_the_labs_own_values() -> None:
     verdict = port_is_redirected(healthy(), "slot-1")
     assert verdict.node == "worker"
