@@ -227,6 +227,15 @@ class Engine:
             found = self._api.services(filters={"name": name})
         return next((str(s["ID"]) for s in found if s["Spec"]["Name"] == name), None)
 
+    def wanted_replicas(self, name: str) -> int | None:
+        """Return how many tasks a service is to have, ``None`` if there is none; manager only."""
+        with self._calling(f"service inspect {name}"):
+            try:
+                mode = self._api.inspect_service(name)["Spec"]["Mode"]
+            except docker.errors.NotFound:
+                return None
+        return int(mode["Replicated"]["Replicas"]) if "Replicated" in mode else len(self.members())
+
     def create_service(
         self,
         name: str,

@@ -253,8 +253,8 @@ def _serve(nodes: Sequence[Node], topology: Topology, deadline: Deadlines, steps
     service = topology.service
     manager = next(node for node in nodes if node.spec == topology.manager)
     with steps.step(f"Deploying {service.name}: {service.replicas} replicas of {service.image}"):
-        deploy(manager, service, deadline)
-        await_running(manager.engine, service.name, service.replicas, deadline)
+        tasks = deploy(manager, service, deadline)
+    service = service.model_copy(update={"replicas": len(tasks)})
     with steps.step("Verifying: every replica answers through every node"):
         await_entries(nodes, service, deadline)
 

@@ -5,6 +5,7 @@ reader changes the number.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -88,7 +89,7 @@ def print_status(status: LabStatus, replicas: Sequence[Replica]) -> None:
                 replica.error or "-",
             )
         out.print(tasks)
-    out.print(f"ssh -F {_ssh_config(status)} NODE", markup=False, soft_wrap=True)
+    out.print(f"ssh -F {shlex.quote(_ssh_config(status))} NODE", markup=False, soft_wrap=True)
 
 
 def status_content(status: LabStatus, replicas: Sequence[Replica]) -> dict[str, object]:

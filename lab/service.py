@@ -49,18 +49,20 @@ class Entry:
 def deploy(manager: Node, spec: ServiceSpec, deadline: Deadlines) -> tuple[Task, ...]:
     """Create the service unless it exists; return its running tasks.
 
-    A service of that name that is already there is left alone, whatever its options: a student
-    may have typed it.
+    A service of that name that is already there is left alone, whatever its options and however
+    many replicas it has: a student may have typed it.
     """
-    if manager.engine.service_id(spec.name) is None:
+    wanted = manager.engine.wanted_replicas(spec.name)
+    if wanted is None:
+        wanted = spec.replicas
         manager.engine.create_service(
             spec.name,
             spec.image,
-            replicas=spec.replicas,
+            replicas=wanted,
             ports={spec.published_port: spec.target_port},
             env=TEMPLATES,
         )
-    return await_running(manager.engine, spec.name, spec.replicas, deadline)
+    return await_running(manager.engine, spec.name, wanted, deadline)
 
 
 def await_running(
@@ -161,7 +163,9 @@ def _hostname(line: str) -> str:
         return str(answer["hostname"])
     except (ValueError, TypeError, KeyError) as error:
         raise UnreadableOutput(
-            "The service's answer is not node-test's", details=line[:200], hint="see node-test/README.md"
+            "The service's answer is not node-test's",
+            details=line[:200],
+            hint="see node-test/README.md",
         ) from error
 
 

@@ -116,6 +116,9 @@ class FakeEngine(Engine):
     def service_id(self, name: str) -> str | None:
         return f"id-{name}" if name in self._cluster.services else None
 
+    def wanted_replicas(self, name: str) -> int | None:
+        return self._cluster.services.get(name)
+
     def create_service(
         self,
         name: str,
@@ -156,6 +159,8 @@ class ClusterShell:
             return CommandResult(command, 0, "", "")
         requests = command.count("http://127.0.0.1:")
         assert command.startswith("curl "), command
+        if not self.cluster.services.get("hello-a"):
+            return CommandResult(command, 28, "", "curl: (28) Operation timed out\n")
         answers = [self.cluster.answer(self.node) for _ in range(requests)]
         return CommandResult(command, 0, "\n".join(answers) + "\n", "")
 

@@ -200,6 +200,18 @@ def test_a_service_has_exactly_that_name(socket: Path) -> None:
         assert api.service_id("hello") is None
 
 
+def test_how_many_replicas_a_service_is_to_have(socket: Path) -> None:
+    answers = {
+        "GET /services/three": Answer(service("three", Mode={"Replicated": {"Replicas": 3}})),
+        "GET /services/everywhere": Answer(service("everywhere", Mode={"Global": {}})),
+        "GET /nodes": Answer([]),
+    }
+    with engine(socket, answers) as (api, _):
+        assert api.wanted_replicas("three") == 3
+        assert api.wanted_replicas("everywhere") == 0
+        assert api.wanted_replicas("hello-a") is None
+
+
 def test_a_service_is_created_as_the_walk_through_types_it(socket: Path) -> None:
     answers = {"POST /services/create": Answer({"ID": "s1"}, status=201)}
     with engine(socket, answers) as (api, server):
