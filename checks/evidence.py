@@ -52,7 +52,7 @@ class Evidence:
             except CommandFailed as error:
                 raise NotRunning(
                     f"{node} of lab {self.lab.name} does not answer ssh",
-                    details=error.details,
+                    details=str(error),
                     hint="invoke lab.status; invoke lab.up",
                 ) from error
 

@@ -57,7 +57,9 @@ def render(line: LogLine) -> str:
     """Return one log line for people: node-test's own JSON as columns, anything else as it is."""
     try:
         entry = json.loads(line.text)
-        replica = f"{entry['service']}.{entry['slot']}"
+        # A service made by hand without --env does not know its name and slot.
+        known = entry["slot"] != "?"
+        replica = f"{entry['service']}.{entry['slot']}" if known else entry["hostname"]
         request = entry["request"].removesuffix(" HTTP/1.1")
         return (
             f"{entry['time'][11:26]}  {replica:<12} {entry['node']:<10} "
