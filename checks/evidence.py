@@ -79,12 +79,12 @@ class Evidence:
 
     def sent(self) -> Situation:
         """Return the situation with requests sent through every node."""
-        return replace(self.tried(), traffic=self._once("traffic", self.send))
+        tried = self.tried()
+        return replace(tried, traffic=self._once("traffic", lambda: self.send(tried)))
 
-    def send(self) -> Traffic:
+    def send(self, situation: Situation) -> Traffic:
         """Send requests through every node's published port."""
-        lab = self.lab
-        return send_everything(lab.topology, self.shells, lab.published, lab.deadline)
+        return send_everything(situation, self.shells, self.lab.published, self.lab.deadline)
 
     def try_again(self, situation: Situation) -> tuple[Reach, ...]:
         """Return what every node can reach now, given what is there to be reached."""

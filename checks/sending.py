@@ -21,16 +21,16 @@ from lab.hops.requesting import (
     parse_log,
     rounds_of,
 )
+from lab.hops.situation import Situation
 from lab.node import on_all
 from lab.shell import Shell, succeed
-from lab.topology import Topology
 from lab.wait import Deadlines, wait_until
 
 T = TypeVar("T")
 
 
 def send_everything(
-    topology: Topology,
+    situation: Situation,
     shells: Mapping[str, Shell],
     urls: Mapping[str, str],
     deadline: Deadlines,
@@ -39,6 +39,7 @@ def send_everything(
 
     Within a wave every entry has one sender, so that its turns can be seen.
     """
+    topology = situation.topology
     token = f"check-{secrets.token_hex(4)}"
     everyone = tuple(shells.values())
     before = gather_counters(everyone)
@@ -50,8 +51,8 @@ def send_everything(
     sent = sum(len(r.connections) for r in rounds)
     after = _counters_after(everyone, _balanced(before) + sent, deadline)
     expected = {answer.request_id for r in rounds for answer in r.answers}
-    manager = shells[topology.manager.name]
-    log = _read_log(manager, topology.service.name, token, expected, deadline)
+    script = log_script(situation.cluster.running_tasks, token)
+    log = _read_log(shells[topology.manager.name], script, expected, deadline)
     return Traffic(tuple(rounds), log, before, after)
 
 
@@ -107,7 +108,7 @@ def _read_log(
     """Return our lines of the service's log; those of other nodes may take a moment to come."""
     wanted = frozenset(expected)
     return _best_of(
-        lambda: parse_log(succeed(manager, log_script(service, token), timeout_s=deadline(5))),
+        lambda: parse_log(succeed(manager, script, timeout_s=deadline(5))),
         lambda found: wanted <= {line.request_id for line in found},
         timeout_s=deadline(2),
     )

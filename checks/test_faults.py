@@ -39,7 +39,7 @@ def fault(request: pytest.FixtureRequest, evidence: Evidence, place: Place) -> I
 def test_a_broken_hop_is_named(fault: Fault, place: Place, evidence: Evidence) -> None:
     seen = Situation(evidence.look_again(), evidence.lab.topology)
     seen = replace(seen, reach=evidence.try_again(seen))
-    seen = replace(seen, traffic=evidence.send())
+    seen = replace(seen, traffic=evidence.send(seen))
     failed = [v for v in judge_all(seen) if not v.ok and not v.check.endswith("-value")]
     on_facts = {_name(v) for v in failed if not _tries(v)}
     assert on_facts == fault.red(place)

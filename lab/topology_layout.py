@@ -38,7 +38,7 @@ class Problem:
         return f"{self.key}: {self.text}"
 
 
-class Unreadable(Exception):  # noqa: N818 - a state of the text, turned into TopologyInvalid
+class Unreadable(Exception):
     """The text is no plain YAML; nothing beyond this one problem can be said."""
 
     def __init__(self, problem: Problem) -> None:

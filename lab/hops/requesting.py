@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
 
 from lab.errors import UnreadableOutput
+from lab.facts.docker_model import SwarmTask
 from lab.hops.observations import THIS_MACHINE, Answer, Errand, Exchange, Manner, Round
 from lab.topology import Topology
 
@@ -132,14 +133,17 @@ def parse_answer(text: str) -> Answer:
         ) from error
 
 
-def log_script(service: str, token: str) -> str:
-    """Return a shell command for the manager: the service's log lines that carry our token.
+def log_script(tasks: Iterable[SwarmTask], token: str) -> str:
+    """Return a shell command for the manager: the tasks' log lines that carry our token.
 
-    ``grep`` ends with 1 when there is none yet, which is no failure.
+    Each task is asked for by itself, because the log of a whole service does not end while swarm
+    waits for a task whose node was lost (measured on Debian trixie, docker.io 26.1.5).
+    ``grep`` ends with 1 when there is no line yet, which is no failure.
     """
-    url = f"http://localhost/services/{service}/logs?stdout=true&tail={LOG_LINES}"
+    query = f"logs?stdout=true&tail={LOG_LINES}"
+    urls = " ".join(f"'http://localhost/tasks/{task.id}/{query}'" for task in tasks)
     return (
-        f"curl -sS --max-time 20 --unix-socket /var/run/docker.sock '{url}' | "
+        f"curl -sS --max-time 10 --unix-socket /var/run/docker.sock {urls} | "
         f"grep -a -F '{token}' || [ $? = 1 ]"
     )
 

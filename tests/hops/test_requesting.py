@@ -10,12 +10,14 @@ from lab.hops.requesting import (
     curl_script,
     errands_inside,
     errands_outside,
+    log_script,
     parse_answer,
     parse_exchanges,
     parse_log,
     rounds_of,
 )
 from lab.topology_file import default_topology_path, find_topology, load_topology
+from tests.hops.healthy import healthy
 
 LINE = (
     '{"hostname":"4fc0c085cbc1","service":"hello-a","slot":"1","node":"worker",'
@@ -131,3 +133,11 @@ def test_log_lines_come_with_eight_bytes_before_them(head: str) -> None:
 def test_a_log_line_of_something_else_is_refused() -> None:
     with pytest.raises(UnreadableOutput):
         parse_log("t-1 was here\n")
+
+
+def test_the_log_is_read_task_by_task() -> None:
+    tasks = healthy().cluster.running_tasks
+    script = log_script(tasks, "tok")
+    for task in tasks:
+        assert f"'http://localhost/tasks/{task.id}/logs?stdout=true&tail=2000'" in script
+    assert "/services/" not in script
