@@ -103,9 +103,9 @@ def _ask(url: str, request_id: str, max_time_s: float) -> Exchange:
 
 
 def _read_log(
-    manager: Shell, service: str, token: str, expected: Iterable[str], deadline: Deadlines
+    manager: Shell, script: str, expected: Iterable[str], deadline: Deadlines
 ) -> tuple[Answer, ...]:
-    """Return our lines of the service's log; those of other nodes may take a moment to come."""
+    """Return our lines of the tasks' logs; those of other nodes may take a moment to come."""
     wanted = frozenset(expected)
     return _best_of(
         lambda: parse_log(succeed(manager, script, timeout_s=deadline(5))),
