@@ -47,7 +47,9 @@ def send_everything(
     for wave in errands_inside(topology, token):
         rounds += _from_nodes(wave, shells, deadline)
     outside = errands_outside(topology, token, urls.items())
-    rounds += on_all(outside, lambda errand: _from_here(errand, max_time_s=_patience(deadline)))
+    rounds += on_all(
+        outside, lambda errand: send_from_here(errand, max_time_s=_patience(deadline))
+    )
     sent = sum(len(r.connections) for r in rounds)
     after = _counters_after(everyone, _balanced(before) + sent, deadline)
     expected = {answer.request_id for r in rounds for answer in r.answers}
@@ -70,7 +72,8 @@ def _from_nodes(
     return tuple(r for rounds in on_all(origins, send) for r in rounds)
 
 
-def _from_here(errand: Errand, *, max_time_s: float) -> Round:
+def send_from_here(errand: Errand, *, max_time_s: float) -> Round:
+    """Send an errand from this machine; it ends at the first request without an answer."""
     exchanges = []
     for request_id in errand.request_ids:
         exchanges.append(_ask(errand.url, request_id, max_time_s))

@@ -81,7 +81,9 @@ def roles_are_right(situation: Situation, _: str) -> Finding:
     situation.manager()
     wanted = sorted(f"{n.name} ({n.role})" for n in situation.topology.nodes)
     held = sorted(f"{m.hostname} ({m.role})" for m in situation.cluster.members)
-    return Finding(ok=held == wanted, expected=", ".join(wanted), found=", ".join(held))
+    return Finding(
+        ok=held == wanted, expected=", ".join(wanted), found=", ".join(held) or "no members"
+    )
 
 
 @judge(

@@ -232,8 +232,10 @@ def _in_turn(situation: Situation, rounds: Sequence[tuple[Round, Sequence[Answer
 
 def _is_round_robin(order: Sequence[IPv4Address], tasks: int) -> bool:
     first = order[:tasks]
-    return len(set(first)) == len(first) and all(
-        address == first[position % tasks] for position, address in enumerate(order)
+    return (
+        tasks > 0
+        and len(set(first)) == len(first)
+        and all(address == first[position % tasks] for position, address in enumerate(order))
     )
 
 

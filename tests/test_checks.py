@@ -1,0 +1,119 @@
+"""The parts of the checks: commands to a node, evidence read once, requests sent from here."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from checks.evidence import Evidence
+from checks.sending import send_from_here
+from checks.transport import ShellOverTestinfra
+from lab.errors import CommandFailed, FactUnavailable, LabError, NotRunning
+from lab.hops.observations import THIS_MACHINE, Errand, Manner
+
+LINE = (
+    b'{"hostname":"a","ingress_address":"10.0.0.5","client":"10.0.0.2","connection":1,'
+    b'"request_id":"%s"}\n'
+)
+
+
+@dataclass
+class Output:
+    rc: int
+    stdout_bytes: bytes
+    stderr_bytes: bytes
+
+
+@dataclass
+class Host:
+    answer: Output | Exception
+    asked: str = ""
+
+    def run(self, command: str) -> Output:
+        self.asked = command
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_the_node_itself_ends_a_command_in_time() -> None:
+    host = Host(Output(3, b"caf\xe9 \xff", b"no"))
+    done = ShellOverTestinfra("worker", host).run("echo 'a b'; exit 3", timeout_s=5)
+    assert host.asked == """timeout -k 5 5 sh -c 'echo '"'"'a b'"'"'; exit 3'"""
+    assert (done.exit_code, done.stdout, done.stderr) == (3, "caf\ufffd \ufffd", "no")
+
+
+def test_time_that_is_up_is_told() -> None:
+    shell = ShellOverTestinfra("worker", Host(Output(124, b"", b"")))
+    with pytest.raises(CommandFailed, match="worker did not end within 5 s"):
+        shell.run("sleep 60", timeout_s=5)
+
+
+def test_a_lost_connection_is_no_result() -> None:
+    shell = ShellOverTestinfra("worker", Host(RuntimeError("ssh: Broken pipe")))
+    with pytest.raises(NotRunning, match="worker does not answer ssh any more"):
+        shell.run("true")
+
+
+def test_evidence_is_read_once_and_so_is_the_failure_to_read_it() -> None:
+    evidence = object.__new__(Evidence)
+    evidence._kept = {}
+    calls = []
+
+    def read() -> str:
+        calls.append("read")
+        return "facts"
+
+    def fail() -> str:
+        calls.append("fail")
+        raise FactUnavailable("no ipvsadm")
+
+    assert [evidence._once("a", read), evidence._once("a", read)] == ["facts", "facts"]
+    for _ in range(2):
+        with pytest.raises(LabError, match="no ipvsadm"):
+            evidence._once("b", fail)
+    assert calls == ["read", "fail"]
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A service on this machine that answers like node-test, but for request 3."""
+
+    class Answering(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            request_id = self.headers["X-Request-Id"].encode()
+            body = b"It works!" if request_id == b"3" else LINE % request_id
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def errand(url: str) -> Errand:
+    return Errand(THIS_MACHINE, "worker", url, Manner.FRESH, ("1", "2", "3"))
+
+
+def test_requests_from_here_are_read_like_those_of_a_node(url: str) -> None:
+    found = send_from_here(errand(url), max_time_s=5)
+    assert [e.answered for e in found.exchanges] == [True, True, False]
+    assert found.exchanges[2].error == "This is not a line of node-test: It works!"
+    assert not found.is_complete
+
+
+def test_a_refused_connection_ends_the_round() -> None:
+    found = send_from_here(errand("http://127.0.0.1:1/"), max_time_s=5)
+    (exchange,) = found.exchanges
+    assert exchange.status == 0
+    assert "refused" in exchange.error
