@@ -98,12 +98,14 @@ def render(verdict: Verdict, path: tuple[Verdict, ...] = ()) -> str:
     """
     about = "" if verdict.subject == verdict.node else f" ({verdict.subject})"
     lines = [f"{verdict.check} on {verdict.node}{about}: {verdict.title}", ""]
+    blocker = next((step for step in path if not step.ok), None)
+    if blocker is not None and blocker.found == verdict.found:
+        path, blocker = (), None  # the same step is missing: the way to it tells nothing more
     if path:
-        lines += ["path so far", *(_step(step) for step in path), ""]
+        lines += ["path so far", *(_step(step) for step in _without_echoes(path)), ""]
     lines += _labelled("expected", verdict.expected)
     lines += _labelled("found", verdict.found)
     lines += _labelled("evidence", "\n".join(verdict.evidence))
-    blocker = next((step for step in path if not step.ok), None)
     if blocker is not None:
         lines += _labelled(
             "could not pass", f"{blocker.check} on {blocker.node} fails before: {blocker.found}"
@@ -111,6 +113,15 @@ def render(verdict: Verdict, path: tuple[Verdict, ...] = ()) -> str:
     lines += _labelled("likely cause", verdict.cause)
     lines += _labelled("see it", f"on {verdict.see_on}: {verdict.see}")
     return "\n".join(lines)
+
+
+def _without_echoes(path: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """Leave out failed steps that found what a failed one before them found."""
+    kept: list[Verdict] = []
+    for step in path:
+        if step.ok or all(step.found != other.found for other in kept if not other.ok):
+            kept.append(step)
+    return tuple(kept)
 
 
 def _step(step: Verdict) -> str:

@@ -6,7 +6,8 @@ from lab.hops.catalogue import path_to
 from lab.hops.cluster import member_is_ready
 from lab.hops.fabric import sandbox_pings_every_task
 from lab.hops.host import dnat_points_at_the_sandbox
-from lab.hops.task import port_is_redirected
+from lab.hops.sandbox import backends_are_the_tasks
+from lab.hops.task import address_is_a_backend, port_is_redirected
 from lab.hops.traffic import nodes_are_answered
 from lab.hops.verdict import render
 from tests.hops import altering as a
@@ -80,3 +81,22 @@ def test_what_only_a_manager_answers_is_typed_there() -> None:
     drained = a.member(NODE_B, availability="drain")(healthy())
     verdict = member_is_ready(drained, NODE_B)
     assert (verdict.node, verdict.see_on, verdict.see) == ("worker", "manager", "docker node ls")
+
+
+def test_a_missing_step_is_told_once() -> None:
+    blackhole = a.ipvs(NODE_B, lambda _: None)(healthy())
+    verdict = address_is_a_backend(blackhole, "slot-1")
+    text = render(verdict, path_to(blackhole, verdict))
+    assert text.count("IPVS holds no service for mark 258") == 3  # path, found, could not pass
+
+
+def test_a_check_that_waits_for_the_same_step_shows_no_path() -> None:
+    ungossiped = a.inside(NODE_B, "ingress", services=lambda _: ())(healthy())
+    verdict = backends_are_the_tasks(ungossiped, NODE_B)
+    text = render(verdict, path_to(ungossiped, verdict))
+    assert "path so far" in text
+    alone = a.cluster(service=None)(healthy())
+    verdict = backends_are_the_tasks(alone, NODE_B)
+    text = render(verdict, path_to(alone, verdict))
+    assert "path so far" not in text
+    assert "not done yet: docker service create" in text
