@@ -33,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "promised(value): needs topology.expected.<value>")
+    if config.option.help:
+        return
     try:
         config.stash[LAB] = open_lab(config.option.name)
     except LabError as error:
@@ -77,7 +79,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what changes the lab unless it is asked for, and promises nobody made."""
-    wanted = config.option.changes_lab or CHANGES in config.option.markexpr
+    expression = config.option.markexpr
+    asked = CHANGES in expression and f"not {CHANGES}" not in expression
+    wanted = config.option.changes_lab or asked
     expected = config.stash[LAB].topology.expected
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []

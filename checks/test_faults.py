@@ -4,7 +4,7 @@ Breaks one thing at a time on one node, and mends it. Like everything that chang
 run only by ``pytest checks/ --changes-lab``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -36,7 +36,13 @@ def fault(request: pytest.FixtureRequest, evidence: Evidence, place: Place) -> I
     changer.settle(looks=1)
 
 
-def test_a_broken_hop_is_named(fault: Fault, place: Place, evidence: Evidence) -> None:
+def test_a_broken_hop_is_named(
+    fault: Fault,
+    place: Place,
+    evidence: Evidence,
+    record_property: Callable[[str, object], None],
+) -> None:
+    record_property("node", place.node)
     seen = Situation(evidence.look_again(), evidence.lab.topology)
     seen = replace(seen, reach=evidence.try_again(seen))
     seen = replace(seen, traffic=evidence.send(seen))
