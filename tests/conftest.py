@@ -1,6 +1,7 @@
 """What tests of several modules share."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,15 @@ class Dirs:
     cache: Path
     state: Path
     runtime: Path
+
+
+def pytest_configure() -> None:
+    """Let the programs under test notice Ctrl-C.
+
+    A shell that runs us in the background, as scripts/test.sh does, has us ignore it, and what is
+    ignored stays ignored in the programs we start.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
