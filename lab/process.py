@@ -49,11 +49,11 @@ class Finished:
 class ProcessId:
     """One process, told from a later one with the same number by its start time.
 
-    ``started`` is seconds since the epoch as psutil gives it (proc(5), field 22 of ``stat``).
+    ``started`` is in clock ticks since the machine booted.
     """
 
     pid: int
-    started: float
+    started: int
 
 
 def run(
@@ -136,7 +136,7 @@ def last_lines(text: str, count: int) -> str:
 def identify(pid: int) -> ProcessId:
     """Return the identity of a running process; raises CommandFailed when it is gone."""
     try:
-        return ProcessId(pid, psutil.Process(pid).create_time())
+        return ProcessId(pid, _start_tick(pid))
     except psutil.NoSuchProcess as error:
         raise CommandFailed(f"process {pid} ended right after its start") from error
 
@@ -183,21 +183,37 @@ def using(program: str, *paths: Path) -> tuple[ProcessId, ...]:
     named = re.compile(rf"(?<![\w.-])({'|'.join(re.escape(str(p)) for p in paths)})(?![\w.-])")
     found = []
     for process in psutil.process_iter(["name"]):
-        if process.info["name"] == program:
+        if process.info["name"] != program:
+            continue
+        try:
             seen = process.as_dict(["cmdline", "uids"])
             ours = seen["uids"] is not None and seen["uids"].real == os.getuid()
             if ours and any(map(named.search, seen["cmdline"] or ())):
-                found.append(ProcessId(process.pid, process.create_time()))
+                found.append(ProcessId(process.pid, _start_tick(process.pid)))
+        except psutil.NoSuchProcess:
+            continue
     return tuple(found)
 
 
 def _find(identity: ProcessId) -> psutil.Process | None:
     try:
         process = psutil.Process(identity.pid)
-        # psutil derives the start time from ticks and boot time: equal to the hundredth.
-        return process if abs(process.create_time() - identity.started) < 1 else None
+        return process if _start_tick(identity.pid) == identity.started else None
     except psutil.NoSuchProcess:
         return None
+
+
+def _start_tick(pid: int) -> int:
+    """Return when a process started: field 22 of its ``stat`` (proc(5)).
+
+    Not psutil's create_time(), which is on the host's clock: when somebody steps the clock, a
+    process would become another one.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError as error:
+        raise psutil.NoSuchProcess(pid) from error
+    return int(fields[22 - 3])  # the first two fields end with the parenthesis
 
 
 @contextmanager
@@ -214,7 +230,7 @@ def _group(leader: int) -> Iterator[ProcessId]:
     for process in psutil.process_iter():
         try:
             if os.getpgid(process.pid) == leader:
-                yield ProcessId(process.pid, process.create_time())
+                yield ProcessId(process.pid, _start_tick(process.pid))
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
 

@@ -189,7 +189,7 @@ def test_end_does_not_wait_for_somebody_to_reap_the_dead() -> None:
 def test_end_leaves_a_later_process_with_the_same_number_alone() -> None:
     with running("sleep", "60") as child:
         found = identify(child.pid)
-        end([replace(found, started=found.started - 60), ProcessId(2**22 + 1, 0.0)], grace_s=0.1)
+        end([replace(found, started=found.started - 60), ProcessId(2**22 + 1, 0)], grace_s=0.1)
         assert child.poll() is None
 
 

@@ -48,7 +48,7 @@ class Record(BaseModel):
     pace: float
     remark: str
     ports: dict[str, tuple[int, int]]
-    processes: dict[str, tuple[int, float]] = {}
+    processes: dict[str, tuple[int, int]] = {}
 
 
 class QemuProvider:
