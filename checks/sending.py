@@ -2,7 +2,10 @@
 
 import http.client
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -27,6 +30,8 @@ from lab.shell import Shell, succeed
 from lab.wait import Deadlines, wait_until
 
 T = TypeVar("T")
+SOURCE_PORTS = range(20000, 32000)
+"""Below those the kernel hands out by itself (net.ipv4.ip_local_port_range)."""
 
 
 def send_everything(
@@ -75,18 +80,39 @@ def _from_nodes(
 def send_from_here(errand: Errand, *, max_time_s: float) -> Round:
     """Send an errand from this machine; it ends at the first request without an answer."""
     exchanges = []
-    for request_id in errand.request_ids:
-        exchanges.append(_ask(errand.url, request_id, max_time_s))
+    for request_id, port in zip(errand.request_ids, _fresh_ports(), strict=False):
+        exchanges.append(_ask(errand.url, request_id, port, max_time_s))
         if not exchanges[-1].status:
             break
     return Round(errand, tuple(exchanges))
 
 
-def _ask(url: str, request_id: str, max_time_s: float) -> Exchange:
+def _fresh_ports() -> Iterator[int]:
+    """Yield source ports that no request of the last minutes had.
+
+    IPVS remembers a client's address and port for two minutes and, with conn_reuse_mode 0, gives
+    a new connection from there to the backend of the old one, without counting it. The kernel may
+    pick a port again within that time; these advance with the clock and take 20 minutes around.
+    """
+    first = int(time.time() * 10)
+    for number in count(first):
+        port = SOURCE_PORTS[number % len(SOURCE_PORTS)]
+        with socket.socket() as candidate:
+            try:
+                candidate.bind(("", port))
+            except OSError:  # somebody listens there
+                continue
+        yield port
+
+
+def _ask(url: str, request_id: str, source_port: int, max_time_s: float) -> Exchange:
     """Send one request on a connection of its own; what goes wrong is part of the answer."""
     place = urlsplit(url)
     connection = http.client.HTTPConnection(
-        place.hostname or "", place.port or 80, timeout=max_time_s
+        place.hostname or "",
+        place.port or 80,
+        timeout=max_time_s,
+        source_address=("", source_port),
     )
     headers = {"X-Request-Id": request_id, "Connection": "close"}
     try:
