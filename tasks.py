@@ -294,16 +294,23 @@ def image(c: Context, rebuild: bool = False, remove: str = "", output: str = "")
         report.print_images(images, current)
 
 
-@task(help={"runs": "how often each scenario is run", "output": OUTPUT})
+@task(
+    help={
+        "runs": "how often each scenario is run",
+        "only": "only scenarios with this in their title, such as '2 nodes'",
+        "output": OUTPUT,
+    }
+)
 @command
-def bench(c: Context, runs: str = "3", output: str = "") -> None:
+def bench(c: Context, runs: str = "3", only: str = "", output: str = "") -> None:
     """Measure the lab; writes benchmarks/DATE.json and prints the tables."""
     from lab import bench as benchmark
     from lab import report
     from lab.steps import Steps
 
     as_json = _wants_json(c, output)
-    found = benchmark.measure(count("--runs", runs, least=1), Steps())
+    scenarios = benchmark.chosen(only)
+    found = benchmark.measure(scenarios, count("--runs", runs, least=1), Steps())
     file = benchmark.save(found)
     if as_json:
         report.print_json(benchmark.SCHEMA, found)

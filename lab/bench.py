@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab.errors import CommandFailed
+from lab.errors import CommandFailed, UsageError
 from lab.process import memory_mib, run
 from lab.providers.qemu_command import QEMU
 from lab.steps import Steps
@@ -54,12 +54,25 @@ class Series:
         self.readings.setdefault(what, []).append(round(value, 2))
 
 
-def measure(runs: int, steps: Steps) -> dict[str, object]:
+def chosen(only: str) -> tuple[Scenario, ...]:
+    """Return the scenarios whose title holds ``only``; all for an empty text.
+
+    Raises:
+        UsageError: There is none.
+    """
+    found = tuple(scenario for scenario in SCENARIOS if only in scenario.title)
+    if not found:
+        titles = "; ".join(scenario.title for scenario in SCENARIOS)
+        raise UsageError(f"No scenario is named {only!r}", details=f"there are: {titles}")
+    return found
+
+
+def measure(scenarios: Sequence[Scenario], runs: int, steps: Steps) -> dict[str, object]:
     """Run every scenario ``runs`` times; return the report (schema ``lab.bench/v1``)."""
-    series = {scenario: Series(scenario.title) for scenario in SCENARIOS}
+    series = {scenario: Series(scenario.title) for scenario in scenarios}
     load_before = os.getloadavg()[0]
     for number in range(1, runs + 1):
-        for scenario in SCENARIOS:
+        for scenario in scenarios:
             with steps.step(f"Run {number} of {runs}: {scenario.title}"):
                 _measure_once(scenario, series[scenario])
     return {
