@@ -11,6 +11,7 @@ import pytest
 from checks.evidence import Evidence
 from checks.proving import Prove
 from lab.errors import LabError
+from lab.hops.catalogue import JUDGES
 from lab.hops.judge import slot_name
 from lab.hops.situation import Situation
 from lab.session import LabSession, open_lab
@@ -75,6 +76,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "slot" in metafunc.fixturenames:
         slots = range(1, topology.service.replicas + 1)
         metafunc.parametrize("slot", [slot_name(number) for number in slots])
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let ``-k`` select a check by its id, which is how reports and docs call it."""
+    name = getattr(item, "originalname", item.name).removeprefix("test_")
+    item.extra_keyword_matches.update(
+        judge.check.id for judge in JUDGES if judge.decide.__name__ == name
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

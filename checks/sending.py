@@ -4,8 +4,7 @@ import http.client
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from lab.hops.requesting import (
     parse_exchanges,
     parse_log,
     rounds_of,
+    with_ports,
 )
 from lab.hops.situation import Situation
 from lab.node import on_all
@@ -30,8 +30,6 @@ from lab.shell import Shell, succeed
 from lab.wait import Deadlines, wait_until
 
 T = TypeVar("T")
-SOURCE_PORTS = range(20000, 32000)
-"""Below those the kernel hands out by itself (net.ipv4.ip_local_port_range)."""
 
 
 def send_everything(
@@ -50,8 +48,8 @@ def send_everything(
     before = gather_counters(everyone)
     rounds: list[Round] = []
     for wave in errands_inside(topology, token):
-        rounds += _from_nodes(wave, shells, deadline)
-    outside = errands_outside(topology, token, urls.items())
+        rounds += _from_nodes(with_ports(wave, time.monotonic()), shells, deadline)
+    outside = with_ports(errands_outside(topology, token, urls.items()), time.monotonic())
     rounds += on_all(
         outside, lambda errand: send_from_here(errand, max_time_s=_patience(deadline))
     )
@@ -80,29 +78,21 @@ def _from_nodes(
 def send_from_here(errand: Errand, *, max_time_s: float) -> Round:
     """Send an errand from this machine; it ends at the first request without an answer."""
     exchanges = []
-    for request_id, port in zip(errand.request_ids, _fresh_ports(), strict=False):
+    for number, request_id in enumerate(errand.request_ids):
+        port = next(filter(_is_free, errand.ports(number)), 0)
         exchanges.append(_ask(errand.url, request_id, port, max_time_s))
         if not exchanges[-1].status:
             break
     return Round(errand, tuple(exchanges))
 
 
-def _fresh_ports() -> Iterator[int]:
-    """Yield source ports that no request of the last minutes had.
-
-    IPVS remembers a client's address and port for two minutes and, with conn_reuse_mode 0, gives
-    a new connection from there to the backend of the old one, without counting it. The kernel may
-    pick a port again within that time; these advance with the clock and take 20 minutes around.
-    """
-    first = int(time.time() * 10)
-    for number in count(first):
-        port = SOURCE_PORTS[number % len(SOURCE_PORTS)]
-        with socket.socket() as candidate:
-            try:
-                candidate.bind(("", port))
-            except OSError:  # somebody listens there
-                continue
-        yield port
+def _is_free(port: int) -> bool:
+    with socket.socket() as candidate:
+        try:
+            candidate.bind(("", port))
+        except OSError:
+            return False
+    return True
 
 
 def _ask(url: str, request_id: str, source_port: int, max_time_s: float) -> Exchange:

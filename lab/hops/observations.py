@@ -108,6 +108,9 @@ class Manner(StrEnum):
     LARGE = "an answer larger than one packet"
 
 
+SOURCE_PORTS = range(20000, 32000)
+"""Below those a kernel hands out by itself (``net.ipv4.ip_local_port_range``)."""
+
 THIS_MACHINE = "this machine"
 """The origin of a round that was sent through a node's forwarded port."""
 
@@ -117,7 +120,8 @@ class Errand:
     """Requests to be sent one after the other, from one place through one published port.
 
     ``origin`` is a node or ``THIS_MACHINE``; ``entry`` the node whose published port it is.
-    ``asked_bytes`` is the size wanted of each answer, 0 for the ordinary line.
+    ``asked_bytes`` is the size wanted of each answer, 0 for the ordinary line. ``first_port`` is
+    the first of two source ports for each request; see ``lab.hops.requesting.with_ports``.
     """
 
     origin: str
@@ -126,6 +130,15 @@ class Errand:
     manner: Manner
     request_ids: tuple[str, ...]
     asked_bytes: int = 0
+    first_port: int = SOURCE_PORTS.start
+
+    def ports(self, number: int) -> tuple[int, int]:
+        """Return the two source ports for one request, counted from 0; the second in reserve.
+
+        Requests on one connection have the same ones.
+        """
+        first = self.first_port + (0 if self.manner is Manner.KEPT else 2 * number)
+        return first, first + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,22 @@ Pure: the caller runs the command.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from lab.errors import UnreadableOutput
 from lab.facts.docker_model import SwarmTask
-from lab.hops.observations import THIS_MACHINE, Answer, Errand, Exchange, Manner, Round
+from lab.hops.observations import (
+    SOURCE_PORTS,
+    THIS_MACHINE,
+    Answer,
+    Errand,
+    Exchange,
+    Manner,
+    Round,
+)
 from lab.topology import Topology
 
 LARGE_BYTES = 8000
@@ -53,6 +63,28 @@ def errands_outside(
     return tuple(_fresh(topology, token, THIS_MACHINE, entry, url) for entry, url in urls)
 
 
+def with_ports(errands: Iterable[Errand], now_s: float) -> tuple[Errand, ...]:
+    """Give every request source ports that none from its origin had in the last minutes.
+
+    IPVS remembers a client's address and port for two minutes and, with conn_reuse_mode 0, gives
+    a new connection from there to the backend of the old one, without counting it. The kernel may
+    pick a port again within that time; these advance with the clock, 10 a second.
+
+    Args:
+        errands: All errands of one run.
+        now_s: The time in seconds, of any clock that does not go back.
+    """
+    start = int(now_s * 10)
+    used: Counter[str] = Counter()
+    placed = []
+    for errand in errands:
+        room = 2 * len(errand.request_ids)
+        position = (start + used[errand.origin]) % (len(SOURCE_PORTS) - room)
+        placed.append(replace(errand, first_port=SOURCE_PORTS[position]))
+        used[errand.origin] += room
+    return tuple(placed)
+
+
 def curl_script(errands: Sequence[Errand], *, max_time_s: float) -> str:
     """Return a shell command: one curl that runs the errands and stops at the first failure.
 
@@ -61,9 +93,11 @@ def curl_script(errands: Sequence[Errand], *, max_time_s: float) -> str:
     """
     blocks = []
     for errand in errands:
-        for request_id in errand.request_ids:
+        for number, request_id in enumerate(errand.request_ids):
+            first, last = errand.ports(number)
             lines = [
                 f'url = "{errand.url}"',
+                f'local-port = "{first}-{last}"',
                 f'header = "X-Request-Id: {request_id}"',
                 f"max-time = {max_time_s:g}",
                 f'write-out = "\\n{_MARK} {request_id} %{{http_code}} %{{size_download}} '

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from lab.errors import UnreadableOutput
-from lab.hops.observations import THIS_MACHINE, Answer, Errand, Manner
+from lab.hops.observations import SOURCE_PORTS, THIS_MACHINE, Answer, Errand, Manner
 from lab.hops.requesting import (
     curl_script,
     errands_inside,
@@ -15,6 +15,7 @@ from lab.hops.requesting import (
     parse_exchanges,
     parse_log,
     rounds_of,
+    with_ports,
 )
 from lab.topology_file import default_topology_path, find_topology, load_topology
 from tests.hops.healthy import healthy
@@ -61,23 +62,26 @@ def test_request_ids_are_all_different_and_hold_the_token() -> None:
 def test_one_curl_sends_everything_and_stops_at_the_first_failure() -> None:
     errands = (
         Errand("a", "a", "http://127.0.0.1:5000/", Manner.FRESH, ("t-1", "t-2")),
-        Errand("a", "a", "http://127.0.0.1:5000/", Manner.KEPT, ("t-3",)),
+        Errand("a", "a", "http://127.0.0.1:5000/", Manner.KEPT, ("t-3",), first_port=20007),
     )
     assert curl_script(errands, max_time_s=4.5) == (
         "curl -s --fail-early -K - <<'REQUESTS'\n"
         'url = "http://127.0.0.1:5000/"\n'
+        'local-port = "20000-20001"\n'
         'header = "X-Request-Id: t-1"\n'
         "max-time = 4.5\n"
         'write-out = "\\n@@@ t-1 %{http_code} %{size_download} %{errormsg}\\n"\n'
         'header = "Connection: close"\n'
         "next\n"
         'url = "http://127.0.0.1:5000/"\n'
+        'local-port = "20002-20003"\n'
         'header = "X-Request-Id: t-2"\n'
         "max-time = 4.5\n"
         'write-out = "\\n@@@ t-2 %{http_code} %{size_download} %{errormsg}\\n"\n'
         'header = "Connection: close"\n'
         "next\n"
         'url = "http://127.0.0.1:5000/"\n'
+        'local-port = "20007-20008"\n'
         'header = "X-Request-Id: t-3"\n'
         "max-time = 4.5\n"
         'write-out = "\\n@@@ t-3 %{http_code} %{size_download} %{errormsg}\\n"\n'
@@ -141,3 +145,29 @@ def test_the_log_is_read_task_by_task() -> None:
     for task in tasks:
         assert f"'http://localhost/tasks/{task.id}/logs?stdout=true&tail=2000'" in script
     assert "/services/" not in script
+
+
+def test_no_request_reuses_a_source_port_at_the_same_time() -> None:
+    topology = load_topology(default_topology_path())
+    for wave in errands_inside(topology, "t"):
+        for origin in {errand.origin for errand in wave}:
+            own = [e for e in with_ports(wave, 1000.0) if e.origin == origin]
+            fresh = [e for e in own if e.manner is not Manner.KEPT]
+            ports = [p for e in fresh for n in range(len(e.request_ids)) for p in e.ports(n)]
+            ports += [p for e in own if e.manner is Manner.KEPT for p in e.ports(0)]
+            assert len(ports) == len(set(ports))
+            assert set(ports) <= set(SOURCE_PORTS)
+
+
+def test_requests_on_one_connection_have_one_source_port() -> None:
+    errand = Errand("a", "a", "http://x/", Manner.KEPT, ("t-1", "t-2"))
+    assert errand.ports(0) == errand.ports(1)
+
+
+def test_source_ports_advance_with_the_clock_and_stay_in_range() -> None:
+    errand = Errand("a", "a", "http://x/", Manner.FRESH, ("t-1", "t-2"))
+    first = [with_ports([errand], now_s)[0].first_port for now_s in (0.0, 1.0, 2.0, 1200.0)]
+    assert first[:3] == [20000, 20010, 20020]
+    for tenth in range(0, 13000, 7):
+        (placed,) = with_ports([errand], tenth / 10)
+        assert set(placed.ports(1)) <= set(SOURCE_PORTS)
