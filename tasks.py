@@ -43,7 +43,7 @@ def command(body: Callable[P, None]) -> Callable[P, None]:
             print(_message(error), file=sys.stderr)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            print("\nInterrupted. The same command takes up where it left.", file=sys.stderr)
+            print("\nInterrupted. Typing the same command again is safe.", file=sys.stderr)
             sys.exit(INTERRUPTED)
         except BrokenPipeError:  # `invoke lab.logs | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,13 +63,18 @@ def _message(error: LabError) -> str:
 
 
 def _setting(c: Context, option: str, given: str, default: str = "") -> str:
-    return setting(option, given, c.config.get("lab", {}), default)
+    section = c.config.get("lab") or {}
+    if not hasattr(section, "get"):
+        raise UsageError("The lab: section of invoke.yaml holds no options", details=str(section))
+    return setting(option, given, section, default)
 
 
-def _lab_name(c: Context, given: str) -> str:
+def _lab_name(c: Context, given: str | None) -> str:
     from lab.home import DEFAULT_NAME
 
-    return _setting(c, "name", given, DEFAULT_NAME)
+    if given == "":
+        raise UsageError("--name is empty", hint="leave it out for the lab named article")
+    return _setting(c, "name", given or "", DEFAULT_NAME)
 
 
 def _wants_json(c: Context, given: str) -> bool:
@@ -91,7 +96,7 @@ def _wants_json(c: Context, given: str) -> bool:
 @command
 def up(
     c: Context,
-    name: str = "",
+    name: str | None = None,
     provider: str = "",
     topology: str = "",
     until: str = "",
@@ -116,20 +121,22 @@ def up(
     status = lifecycle.status(wish.name)
     if as_json:
         phases = report.phases_content(steps.phases)
-        report.print_json("lab.up/v1", {**report.status_content(status, ()), "phases": phases})
+        report.print_json("lab.up/v1", {**report.status_content(status, None), "phases": phases})
     else:
         report.print_next_steps(status)
 
 
 @task(help={"name": NAME, "all": "every lab of yours"})
 @command
-def down(c: Context, name: str = "", all: bool = False) -> None:  # noqa: A002 - spelt --all
+def down(c: Context, name: str | None = None, all: bool = False) -> None:  # noqa: A002 - spelt --all
     """Remove a lab: machines, disks, sockets, ssh connections. Safe to repeat."""
     from lab import lifecycle
     from lab.home import lab_names
     from lab.steps import Steps
 
     failed = None
+    if all and name is not None:
+        raise UsageError("--name and --all contradict each other")
     for lab in lab_names() if all else (_lab_name(c, name),):
         try:
             if not lifecycle.down(lab, Steps()):
@@ -143,7 +150,7 @@ def down(c: Context, name: str = "", all: bool = False) -> None:  # noqa: A002 -
 
 @task(name="status", help={"name": NAME, "output": OUTPUT})
 @command
-def status_(c: Context, name: str = "", output: str = "") -> None:
+def status_(c: Context, name: str | None = None, output: str = "") -> None:
     """Show a lab's machines, its replicas and how to reach them."""
     from lab import lifecycle, report
     from lab.service import Replica, replicas
@@ -175,7 +182,7 @@ def list_(c: Context, output: str = "") -> None:
         except LabError as error:  # damaged, or removed at this very moment
             print(_message(error), file=sys.stderr)
     if as_json:
-        content = [report.status_content(lab, ()) for lab in labs]
+        content = [report.status_content(lab, None) for lab in labs]
         report.print_json("lab.list/v1", {"labs": content})
     else:
         report.print_labs(labs)
@@ -183,14 +190,14 @@ def list_(c: Context, output: str = "") -> None:
 
 @task(help={"node": "manager, worker, ...", "name": NAME})
 @command
-def ssh(c: Context, node: str, name: str = "") -> None:
+def ssh(c: Context, node: str, name: str | None = None) -> None:
     """Open a root shell on a node."""
     _on_node(c, name, node, [])
 
 
 @task(name="exec", help={"node": "manager, worker, ...; then -- and the command", "name": NAME})
 @command
-def exec_(c: Context, node: str, name: str = "") -> None:
+def exec_(c: Context, node: str, name: str | None = None) -> None:
     """Run a command on a node: invoke lab.exec manager -- docker node ls."""
     words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     if not words:
@@ -199,11 +206,11 @@ def exec_(c: Context, node: str, name: str = "") -> None:
     _on_node(c, name, node, words if len(words) == 1 else [shlex.join(words)])
 
 
-def _on_node(c: Context, name: str, node: str, words: list[str]) -> None:
+def _on_node(c: Context, name: str | None, node: str, words: list[str]) -> None:
     from lab import lifecycle
     from lab.process import become
 
-    found = lifecycle.require_running(_lab_name(c, name))
+    found = lifecycle.require_running(_lab_name(c, name), (node,))
     if node not in found.state.access:
         raise UsageError(
             f"Lab {found.state.name} has no node named {node}",
@@ -221,7 +228,7 @@ def _on_node(c: Context, name: str, node: str, words: list[str]) -> None:
     }
 )
 @command
-def logs(c: Context, name: str = "", follow: bool = False, tail: str = "") -> None:
+def logs(c: Context, name: str | None = None, follow: bool = False, tail: str = "") -> None:
     """Show the service's request log: all replicas, in true order."""
     from lab import lifecycle
     from lab.logs import request_log
@@ -236,7 +243,7 @@ def logs(c: Context, name: str = "", follow: bool = False, tail: str = "") -> No
 
 @task(help={"replicas": "how many", "name": NAME})
 @command
-def scale(c: Context, replicas: str, name: str = "") -> None:
+def scale(c: Context, replicas: str, name: str | None = None) -> None:
     """Change the number of replicas and wait until every node balances over them."""
     from lab import lifecycle, report
     from lab.steps import Steps
@@ -273,7 +280,7 @@ def doctor(c: Context, topology: str = "", output: str = "") -> None:
     }
 )
 @command
-def image(c: Context, rebuild: bool = False, remove: str = "", output: str = "") -> None:
+def image(c: Context, rebuild: bool = False, remove: str | None = None, output: str = "") -> None:
     """Build the node image if need be, and show what is cached."""
     from lab import report
     from lab.image import store
@@ -281,7 +288,7 @@ def image(c: Context, rebuild: bool = False, remove: str = "", output: str = "")
 
     as_json = _wants_json(c, output)
     current = store.current_key()
-    if remove:
+    if remove is not None:
         store.remove_unused(remove, current)
     else:
         if rebuild:

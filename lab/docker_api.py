@@ -279,11 +279,19 @@ class Engine:
         """Change the number of replicas and nothing else; two calls; manager only."""
         with self._calling(f"service scale {name}={replicas}"):
             found = self._api.inspect_service(name)
+            # The spec as it is, not with fetch_current_spec: that fills defaults in, which swarm
+            # takes for a changed task and restarts every replica.
+            spec = found["Spec"]
             self._api.update_service(
                 found["ID"],
                 version=found["Version"]["Index"],
-                mode=ServiceMode("replicated", replicas=replicas),
-                fetch_current_spec=True,
+                name=spec["Name"],
+                labels=spec.get("Labels"),
+                task_template=spec["TaskTemplate"],
+                mode={"Replicated": {"Replicas": replicas}},
+                update_config=spec.get("UpdateConfig"),
+                rollback_config=spec.get("RollbackConfig"),
+                endpoint_spec=spec.get("EndpointSpec"),
             )
 
     def tasks(self, service: str) -> tuple[Task, ...]:

@@ -94,16 +94,17 @@ class LabHome:
         file = self.path / "state.json"
         try:
             return LabState.model_validate_json(file.read_bytes())
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise NotRunning(
                 f"There is no lab named {self.name}",
                 details=f"known labs: {', '.join(lab_names()) or 'none'}",
                 hint=f"invoke lab.up{_name_option(self.name)}",
             ) from error
-        except ValidationError as error:
+        except (OSError, ValidationError) as error:
+            first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise LabError(
                 f"The saved state of lab {self.name} cannot be read",
-                details=f"{file}: {error.errors()[0]['msg']}",
+                details=f"{file}: {first}",
                 hint=f"invoke lab.down{_name_option(self.name)}",
             ) from error
 

@@ -1,7 +1,7 @@
 """The life of a lab: up, down, status. The only module that knows the order of the steps."""
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,18 +64,19 @@ def up(wish: Wish, steps: Steps, *, connect: Connect = connected) -> LabState:
 
     Raises:
         Conflict: The lab exists with another topology or provider.
-        LabError: Something failed; the lab is kept for inspection unless ``rollback``, which
-            also holds for an interrupt.
+        LabError: Something failed; the lab is kept for inspection, unless this call made it and
+            was asked for ``rollback``, which also holds for an interrupt.
     """
     home = lab_home(wish.name)
     with home.lock():
         state = _saved(home, wish, steps)
+        made_here = state is None or not _is_resumable(home, state, steps)
         try:
-            if state is None or not _is_resumable(home, state, steps):
+            if state is None or made_here:
                 state = _start(home, _plan(home, wish, state), steps, connect)
             return _complete(home, state, wish.until, steps, connect)
         except BaseException:
-            if wish.rollback:
+            if wish.rollback and made_here:
                 steps.note("--rollback: removing what was made")
                 _remove(home)
             raise
@@ -103,19 +104,23 @@ def status(name: str) -> LabStatus:
     return LabStatus(home, state, dict(machines))
 
 
-def require_running(name: str) -> LabStatus:
-    """Return the status of a lab whose machines all run.
+def require_running(name: str, nodes: Collection[str] | None = None) -> LabStatus:
+    """Return the status of a lab whose machines run: all of them, or those that are asked for.
 
     Raises:
         NotRunning: There is no such lab, or a machine is down.
     """
     found = status(name)
-    dead = [node for node, machine in found.machines.items() if not machine.running]
+    dead = [
+        node
+        for node, machine in found.machines.items()
+        if not machine.running and (nodes is None or node in nodes)
+    ]
     if dead:
         raise NotRunning(
             f"Lab {name} is not running",
             details=f"no process for: {', '.join(dead)}",
-            hint=f"invoke lab.up --name {name}",
+            hint=f"invoke lab.up --name {name}   (makes all its machines anew)",
         )
     return found
 

@@ -37,11 +37,18 @@ def runtime_dir() -> Path:
     path a running lab would fall apart.
 
     Raises:
-        Conflict: The directory exists and belongs to somebody else or is open to others.
+        Conflict: The directory cannot be made, belongs to somebody else or is open to others.
     """
     chosen = os.environ.get("LAB_RUNTIME_DIR")
     path = Path(chosen).absolute() if chosen else Path("/tmp") / f"sil-{os.getuid()}"  # noqa: S108 - checked below
-    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise Conflict(
+            f"{path} cannot be made",
+            details=str(error.strerror),
+            hint="set LAB_RUNTIME_DIR to a short path in a directory of your own",
+        ) from error
     found = path.lstat()
     if (
         not stat.S_ISDIR(found.st_mode)

@@ -92,8 +92,11 @@ def print_status(status: LabStatus, replicas: Sequence[Replica]) -> None:
     out.print(f"ssh -F {shlex.quote(_ssh_config(status))} NODE", markup=False, soft_wrap=True)
 
 
-def status_content(status: LabStatus, replicas: Sequence[Replica]) -> dict[str, object]:
-    """Return a lab's status as JSON-able data (schema ``lab.status/v1``)."""
+def status_content(status: LabStatus, replicas: Sequence[Replica] | None) -> dict[str, object]:
+    """Return a lab's status as JSON-able data (schema ``lab.status/v1``).
+
+    ``replicas`` is ``None``, and null in JSON, when the lab was not asked for them.
+    """
     state = status.state
     return {
         "name": state.name,
@@ -116,7 +119,9 @@ def status_content(status: LabStatus, replicas: Sequence[Replica]) -> dict[str, 
         ],
         "service": {
             "name": state.topology.service.name,
-            "replicas": [
+            "replicas": None
+            if replicas is None
+            else [
                 {"slot": r.slot, "node": r.node, "state": r.state, "error": r.error}
                 for r in replicas
             ],
@@ -167,7 +172,7 @@ def print_images(images: Sequence[Image], current: str) -> None:
     if not images:
         out.print("No image built yet. The first lab.up builds it; so does: invoke lab.image")
         return
-    table = _table("image", "made (UTC)", "kernel", "docker.io", "disk", "in use by lab.up")
+    table = _table("image", "made (UTC)", "kernel", "docker.io", "disk", "current")
     for image in images:
         manifest = image.manifest
         table.add_row(

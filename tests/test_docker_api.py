@@ -292,7 +292,7 @@ def test_scaling_changes_the_number_and_nothing_else(socket: Path) -> None:
         api.scale("hello-a", 3)
     request = server.asked[-1]
     assert request.query["version"] == "17"
-    assert request.body == {"Name": "hello-a", **spec, "Mode": {"replicated": {"Replicas": 3}}}
+    assert request.body == {"Name": "hello-a", **spec, "Mode": {"Replicated": {"Replicas": 3}}}
 
 
 def test_tasks_at_every_age(socket: Path) -> None:

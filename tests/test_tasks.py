@@ -184,9 +184,20 @@ def test_what_needs_machines_says_that_they_are_gone(invoke: Invoke, article: To
     assert done.exit_code == 7
     assert done.stderr.splitlines() == [
         "Error: Lab mine is not running",
-        "  no process for: manager, worker",
-        "Try: invoke lab.up --name mine",
+        "  no process for: manager",
+        "Try: invoke lab.up --name mine   (makes all its machines anew)",
     ]
+
+
+@pytest.mark.parametrize("words", [["--name", ""], ["--name", "mine", "--all"]])
+def test_down_of_what_was_not_meant_removes_nothing(
+    invoke: Invoke, article: Topology, words: list[str]
+) -> None:
+    """``--name "$UNSET"`` must not mean the lab that happens to be the default."""
+    make_lab("article", article)
+    done = invoke("lab.down", *words)
+    assert done.exit_code == 2
+    assert "article" in invoke("lab.list").stdout
 
 
 def test_down_of_nothing_is_done_twice(invoke: Invoke) -> None:
@@ -240,7 +251,7 @@ def test_exec_passes_words_as_they_were_typed(
     state = make_lab("article", article)
     became: list[tuple[str, ...]] = []
     status = lifecycle.LabStatus(lab_home("article"), state, {})
-    monkeypatch.setattr(lifecycle, "require_running", lambda name: status)
+    monkeypatch.setattr(lifecycle, "require_running", lambda name, nodes: status)
     monkeypatch.setattr("lab.process.become", became.append)
     invoke("lab.exec", "worker", "--", *words)
     config = str(lab_home("article").ssh_config)
@@ -251,7 +262,7 @@ def test_an_unknown_node_names_those_there_are(
     invoke: Invoke, article: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = lifecycle.LabStatus(lab_home("article"), make_lab("article", article), {})
-    monkeypatch.setattr(lifecycle, "require_running", lambda name: status)
+    monkeypatch.setattr(lifecycle, "require_running", lambda name, nodes: status)
     done = invoke("lab.ssh", "worker9")
     assert done.exit_code == 2
     assert "its nodes: manager, worker" in done.stderr

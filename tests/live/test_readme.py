@@ -91,4 +91,7 @@ def test_followed_log_shows_a_request_and_ends_with_ctrl_c(lab: LabSession) -> N
             if "readme-follow" in line:
                 following.send_signal(signal.SIGINT)
                 break
-        assert following.wait(timeout=TIMEOUT_S) == 130
+        try:
+            assert following.wait(timeout=TIMEOUT_S) == 130
+        finally:
+            following.kill()
