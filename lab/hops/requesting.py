@@ -27,6 +27,8 @@ LARGE_BYTES = 8000
 """Several packets of any usual MTU."""
 LOG_LINES = 2000
 """How much of each task's log is read: several times what we send."""
+LARGEST_ERRAND = 1000
+"""No errand needs more source ports, even in a lab of some hundred replicas."""
 
 _MARK = "@@@"
 _DONE = re.compile(rf"{_MARK} (\S+) (\d+) (\d+) ?(.*)")
@@ -78,10 +80,9 @@ def with_ports(errands: Iterable[Errand], now_s: float) -> tuple[Errand, ...]:
     used: Counter[str] = Counter()
     placed = []
     for errand in errands:
-        room = 2 * len(errand.request_ids)
-        position = (start + used[errand.origin]) % (len(SOURCE_PORTS) - room)
+        position = (start + used[errand.origin]) % (len(SOURCE_PORTS) - LARGEST_ERRAND)
         placed.append(replace(errand, first_port=SOURCE_PORTS[position]))
-        used[errand.origin] += room
+        used[errand.origin] += 2 * len(errand.request_ids)
     return tuple(placed)
 
 

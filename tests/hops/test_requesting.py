@@ -147,14 +147,18 @@ def test_the_log_is_read_task_by_task() -> None:
     assert "/services/" not in script
 
 
-def test_no_request_reuses_a_source_port_at_the_same_time() -> None:
+def ports_of(errand: Errand) -> set[int]:
+    return {port for n in range(len(errand.request_ids)) for port in errand.ports(n)}
+
+
+@pytest.mark.parametrize("now_s", [0.0, 1000.0, 1099.9, 1100.0, 2400.3, 99999.9])
+def test_no_request_reuses_a_source_port_at_the_same_time(now_s: float) -> None:
     topology = load_topology(default_topology_path())
     for wave in errands_inside(topology, "t"):
+        placed = with_ports(wave, now_s)
         for origin in {errand.origin for errand in wave}:
-            own = [e for e in with_ports(wave, 1000.0) if e.origin == origin]
-            fresh = [e for e in own if e.manner is not Manner.KEPT]
-            ports = [p for e in fresh for n in range(len(e.request_ids)) for p in e.ports(n)]
-            ports += [p for e in own if e.manner is Manner.KEPT for p in e.ports(0)]
+            own = [e for e in placed if e.origin == origin]
+            ports = [port for errand in own for port in ports_of(errand)]
             assert len(ports) == len(set(ports))
             assert set(ports) <= set(SOURCE_PORTS)
 
