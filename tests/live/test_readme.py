@@ -27,6 +27,8 @@ BY_MAKE_TEST = {
     "invoke lab.exec worker -- nsenter --net=/var/run/docker/netns/ingress_sbox "
     "iptables -t mangle -F PREROUTING",
     "pytest checks/ -k worker",
+    "invoke lab.exec worker -- nsenter --net=/var/run/docker/netns/ingress_sbox "
+    "iptables -t mangle -A PREROUTING -p tcp --dport 5000 -j MARK --set-mark 0x102",
 }
 HERE = {
     "invoke --list": "lab.doctor",
