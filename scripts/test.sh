@@ -89,6 +89,7 @@ one invoke lab.down --name "$name"
 # Then a whole lab: its checks, what the README shows, and what a lab promises when it changes.
 if one invoke lab.up --name "$name"; then
     tests checks/ --name "$name"
-    tests tests/live/test_readme.py tests/live/test_red_run.py -m live --name "$name"
+    tests tests/live/test_readme.py tests/live/test_red_run.py tests/live/test_scale.py \
+        -m live --name "$name"
     tests checks/ --changes-lab --name "$name"
 fi

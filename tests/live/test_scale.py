@@ -1,0 +1,26 @@
+"""`lab.scale` changes the number of replicas and nothing else: those that run go on running."""
+
+import pytest
+
+from lab.lifecycle import manager_engine, require_running, scale
+from lab.session import LabSession
+from lab.steps import Steps
+
+pytestmark = pytest.mark.live
+
+
+def running(name: str) -> set[str]:
+    """Return the ids of the service's running tasks."""
+    status = require_running(name)
+    with manager_engine(status) as engine:
+        tasks = engine.tasks(status.state.topology.service.name)
+    return {task.task_id for task in tasks if task.state == task.desired == "running"}
+
+
+def test_scaling_up_keeps_the_replicas_that_run(lab: LabSession) -> None:
+    replicas = lab.topology.service.replicas
+    before = running(lab.name)
+    scale(require_running(lab.name), replicas + 1, Steps())
+    assert before < running(lab.name)
+    scale(require_running(lab.name), replicas, Steps())
+    assert len(running(lab.name)) == replicas
