@@ -26,7 +26,6 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.bench", "lab.doctor", "lab.hops", "lab.service", "lab.swarm"),
     ("lab.lifecycle",),
     ("lab.report", "lab.session"),
-    ("lab.commands",),
     ("checks", "tasks"),
 )
 """From the ground up. A module imports from rows below its own, and from its own family."""
@@ -66,14 +65,13 @@ ONLY: Mapping[str, frozenset[str]] = {
 HOMES: Mapping[str, Sequence[str]] = {
     "docker": ("lab.docker_api",),
     "fabric": ("lab.shell",),
-    "invoke": ("lab.shell", "lab.commands", "tasks"),
+    "invoke": ("lab.shell", "tasks"),
     "paramiko": ("lab.shell",),
     "platformdirs": ("lab.paths",),
     "psutil": ("lab.process",),
     "pydantic": ("lab.access", "lab.home", "lab.image.store", "lab.providers.*", "lab.topology*"),
     "pydantic_core": ("lab.topology*",),
     "pytest": ("checks.*",),
-    "qemu": ("lab.providers.qmp",),
     "requests": ("lab.docker_api",),
     "rich": ("lab.steps", "lab.report"),
     "subprocess": ("lab.process",),
