@@ -72,7 +72,8 @@ class Changer:
 
         Args:
             replicas: How many are wanted; the topology's number when not given.
-            nodes: Whose IPVS is looked at; all nodes when not given.
+            nodes: Where the replicas must run, and whose IPVS is looked at; all nodes when not
+                given. A lost node is believed to run its tasks until its heartbeats are missed.
             unlike: Facts from before: the running tasks must have become other ones.
             looks: How many looks in a row must be good: gossip may go back and forth.
 
@@ -87,6 +88,7 @@ class Changer:
             situation = self._situation(wanted)
             seen.append(situation)
             failed = [str(v) for v in _verdicts(situation, names) if not v.ok]
+            failed += _misplaced(situation.cluster, names)
             if unlike is not None and situation.cluster.running_tasks == unlike.running_tasks:
                 failed.append("the same tasks run as before")
             return tuple(failed)
@@ -106,6 +108,15 @@ class Changer:
         service = topology.service.model_copy(update={"replicas": replicas})
         changed = topology.model_copy(update={"service": service})
         return Situation(self.evidence.look_again(), changed)
+
+
+def _misplaced(cluster: ClusterFacts, nodes: tuple[str, ...]) -> list[str]:
+    homes = {task.slot: cluster.node_of(task) for task in cluster.running_tasks}
+    return [
+        f"slot {slot} runs on {home.node if home else 'a node that is not in the lab'}"
+        for slot, home in homes.items()
+        if home is None or home.node not in nodes
+    ]
 
 
 def _verdicts(situation: Situation, nodes: tuple[str, ...]) -> tuple[Verdict, ...]:

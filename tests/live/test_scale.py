@@ -1,5 +1,7 @@
 """`lab.scale` changes the number of replicas and nothing else: those that run go on running."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from lab.lifecycle import manager_engine, require_running, scale
@@ -17,10 +19,18 @@ def running(name: str) -> set[str]:
     return {task.task_id for task in tasks if task.state == task.desired == "running"}
 
 
-def test_scaling_up_keeps_the_replicas_that_run(lab: LabSession) -> None:
+@pytest.fixture
+def scaled_back(lab: LabSession) -> Iterator[None]:
+    """The service has its own number of replicas before and after, whoever changed it."""
     replicas = lab.topology.service.replicas
-    before = running(lab.name)
-    scale(require_running(lab.name), replicas + 1, Steps())
-    assert before < running(lab.name)
+    scale(require_running(lab.name), replicas, Steps())
+    yield
     scale(require_running(lab.name), replicas, Steps())
     assert len(running(lab.name)) == replicas
+
+
+@pytest.mark.usefixtures("scaled_back")
+def test_scaling_up_keeps_the_replicas_that_run(lab: LabSession) -> None:
+    before = running(lab.name)
+    scale(require_running(lab.name), lab.topology.service.replicas + 1, Steps())
+    assert before < running(lab.name)
