@@ -42,6 +42,7 @@ find_what_is_missing() {
     need_program mmdebstrap mmdebstrap
     need_program mke2fs e2fsprogs
     need_program zstd zstd
+    need_program curl curl
     need_program ssh openssh-client
     need_program ssh-keygen openssh-client
     need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
