@@ -231,13 +231,20 @@ def _on_node(c: Context, name: str | None, node: str, words: list[str]) -> None:
 def logs(c: Context, name: str | None = None, follow: bool = False, tail: str = "") -> None:
     """Show the service's request log: all replicas, in true order."""
     from lab import lifecycle
-    from lab.logs import request_log
+    from lab.logs import followed_log, written_log
 
-    lines = count("--tail", tail, least=0) if tail else None
+    last = count("--tail", tail, least=0) if tail else None
     found = lifecycle.require_running(_lab_name(c, name))
+    service = found.state.topology.service.name
     with lifecycle.manager_engine(found) as engine:
-        service = found.state.topology.service.name
-        for line in request_log(engine, service, follow=follow, tail=lines):
+        lines = (
+            followed_log(engine, service, tail=last)
+            if follow
+            else written_log(
+                engine, service, tail=last, timeout_s=lifecycle.patience_s(found.state)
+            )
+        )
+        for line in lines:
             print(line, flush=follow)
 
 

@@ -29,7 +29,8 @@ from docker.types import (
 )
 
 from lab.access import forward_socket
-from lab.errors import CommandFailed, NotRunning
+from lab.docker_log import LogLine, log_line, log_lines, unframed
+from lab.errors import CommandFailed, NotReady, NotRunning
 
 SOCKET = "/var/run/docker.sock"
 NANOSECONDS = 1_000_000_000
@@ -81,16 +82,7 @@ class Task:
     state: str
     desired: str
     error: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of a service's log: when (RFC 3339, ns), which task and node wrote it, what."""
-
-    time: str
-    task_id: str
-    node_id: str
-    text: str
+    tty: bool = False
 
 
 class Engine:
@@ -299,13 +291,13 @@ class Engine:
         with self._calling(f"service ps {service}"):
             return tuple(_task(found) for found in self._api.tasks(filters={"service": service}))
 
-    def service_logs(self, service: str, *, follow: bool, tail: int | None) -> Iterator[LogLine]:
-        """Yield the log lines of all replicas as the manager hands them out."""
+    def follow_logs(self, service: str, *, tail: int | None) -> Iterator[LogLine]:
+        """Yield the log lines of all replicas as the manager hands them out, without end."""
         with self._calling(f"service logs {service}"):
             stream = self._api.service_logs(
                 service,
                 details=True,
-                follow=follow,
+                follow=True,
                 stdout=True,
                 stderr=True,
                 timestamps=True,
@@ -316,7 +308,36 @@ class Engine:
                 buffer += chunk
                 *lines, buffer = buffer.split(b"\n")
                 for line in lines:
-                    yield _log_line(line.decode(errors="replace"))
+                    yield log_line(line.decode(errors="replace"))
+
+    def task_log(self, task: Task, *, tail: int | None, timeout_s: float) -> tuple[LogLine, ...]:
+        """Return what one task has written so far; manager only.
+
+        The docker package has no call for it.
+
+        Raises:
+            NotReady: Nothing came for ``timeout_s`` seconds: its node does not answer.
+            FactUnavailable: The engine says that it could not read it.
+        """
+        params = {
+            "details": True,
+            "stdout": True,
+            "stderr": True,
+            "timestamps": True,
+            "tail": "all" if tail is None else tail,
+        }
+        url = self._api._url("/tasks/{0}/logs", task.task_id)
+        with self._calling(f"service logs {task.task_id}"):
+            try:
+                with self._api._get(url, params=params, stream=True, timeout=timeout_s) as answer:
+                    self._api._raise_for_status(answer)
+                    content = answer.raw.read()
+            except (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError) as error:
+                raise NotReady(
+                    f"Waited for the log of task {task.task_id}",
+                    details=f"nothing came for {timeout_s:g} s",
+                ) from error
+        return log_lines(content if task.tty else unframed(content))
 
     @contextmanager
     def _calling(self, what: str) -> Iterator[None]:
@@ -359,17 +380,5 @@ def _task(found: dict[str, Any]) -> Task:
         state=status["State"],
         desired=found["DesiredState"],
         error=status.get("Err", ""),
-    )
-
-
-def _log_line(line: str) -> LogLine:
-    """Parse ``TIME key=value,key=value TEXT`` as the API writes it with details and timestamps."""
-    time, _, rest = line.partition(" ")
-    details, _, text = rest.partition(" ")
-    labels = dict(pair.partition("=")[::2] for pair in details.split(","))
-    return LogLine(
-        time=time,
-        task_id=labels.get("com.docker.swarm.task.id", ""),
-        node_id=labels.get("com.docker.swarm.node.id", ""),
-        text=text,
+        tty=bool(found.get("Spec", {}).get("ContainerSpec", {}).get("TTY")),
     )

@@ -11,7 +11,7 @@ from lab.access import close_connections, render_ssh_config
 from lab.docker_api import Engine
 from lab.errors import Conflict, LabError, NotReady, NotRunning, ProviderFailed
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
-from lab.node import API_TIMEOUT_S, Connect, Node, connected, on_all
+from lab.node import Connect, Node, connected, on_all
 from lab.paths import expect_room_for_sockets, write_private
 from lab.process import last_lines
 from lab.providers import DEFAULT_PROVIDER, MachineState, Provider, provider_named
@@ -125,16 +125,21 @@ def require_running(name: str, nodes: Collection[str] | None = None) -> LabStatu
     return found
 
 
+def patience_s(state: LabState) -> float:
+    """Return how long a command that only looks waits for one answer, in seconds."""
+    return max(3.0, Deadlines(state.pace)(1))
+
+
 @contextmanager
 def manager_engine(found: LabStatus) -> Iterator[Engine]:
-    """Connect to the manager's Docker Engine for as long as the body runs."""
+    """Connect to the manager's Docker Engine, to look only, for as long as the body runs."""
     state = found.state
     name = state.topology.manager.name
     engine = docker_api.connect(
         name,
         config=found.home.ssh_config,
         socket=found.home.runtime / f"{name}.docker",
-        timeout_s=API_TIMEOUT_S * state.pace,
+        timeout_s=patience_s(state),
     )
     with engine:
         yield engine

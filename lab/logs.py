@@ -1,4 +1,4 @@
-"""The service's request log: both replicas, in the order the requests were answered."""
+"""The service's request log: all replicas, in the order the requests were answered."""
 
 import heapq
 import itertools
@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lab.docker_api import Engine, LogLine
-from lab.errors import LabError
+from lab.docker_api import Engine
+from lab.docker_log import LogLine
+from lab.errors import FactUnavailable, LabError, NotReady
 
 WINDOW_S = 1.0
 """How long a followed line is held back for an earlier one from another node. The nodes' clocks
@@ -25,32 +26,66 @@ class _Held:
     line: LogLine = field(compare=False)
 
 
-def request_log(
-    engine: Engine,
-    service: str,
-    *,
-    follow: bool,
-    tail: int | None,
-    window_s: float = WINDOW_S,
+def written_log(
+    engine: Engine, service: str, *, tail: int | None, timeout_s: float
 ) -> Iterator[str]:
-    """Yield the log of all replicas as text lines, ordered by the time they were written.
+    """Yield what all replicas have written so far as text lines, ordered by the time.
+
+    Every task is asked for by itself: swarm ends the log of a whole service only when every node
+    that ever ran a task of it has answered, which a lost one does not.
 
     Args:
         engine: The manager's.
         service: Name of the service.
-        follow: Go on with what comes; ends only with the connection.
+        tail: Only the last so many lines of each replica; ``None`` for all.
+        timeout_s: How long one node may be silent, in seconds.
+
+    Raises:
+        FactUnavailable: Some task's log could not be read; the details say which and why. All
+            others were yielded before.
+    """
+    members = engine.members()
+    names = {member.node_id: member.hostname for member in members}
+    # Only the first task of a node that says nothing is waited for.
+    silent = {m.node_id: f"the node is {m.state}" for m in members if m.state != "ready"}
+    lines: list[LogLine] = []
+    missing: list[str] = []
+    for task in engine.tasks(service):
+        if not task.container_id:  # it never ran
+            continue
+        why = silent.get(task.node_id)
+        if why is None:
+            try:
+                lines += engine.task_log(task, tail=tail, timeout_s=timeout_s)
+            except NotReady as error:
+                why = silent[task.node_id] = error.details
+            except FactUnavailable as error:
+                why = error.details
+        if why is not None:
+            missing.append(f"{service}.{task.slot} on {names.get(task.node_id, '?')}: {why}")
+    yield from map(render, sorted(lines, key=_when))
+    if missing:
+        raise FactUnavailable(
+            "The log is not complete", details="\n".join(missing), hint="invoke lab.status"
+        )
+
+
+def followed_log(
+    engine: Engine, service: str, *, tail: int | None, window_s: float = WINDOW_S
+) -> Iterator[str]:
+    """Yield what all replicas write as text lines, ordered by the time they were written.
+
+    Args:
+        engine: The manager's.
+        service: Name of the service.
         tail: Begin with the last so many lines of each replica; ``None`` for all.
-        window_s: How long a followed line waits for an earlier one, in seconds.
+        window_s: How long a line waits for an earlier one, in seconds.
 
     Raises:
         NotRunning: The connection ended; what had arrived was yielded before.
     """
-    if follow:
-        lines = _ordered(engine.service_logs(service, follow=True, tail=tail), window_s)
-    else:
-        found = engine.service_logs(service, follow=False, tail=tail)
-        lines = iter(sorted(found, key=_when))
-    return map(render, lines)
+    lines = engine.follow_logs(service, tail=tail)
+    return map(render, _ordered(lines, window_s))
 
 
 def render(line: LogLine) -> str:

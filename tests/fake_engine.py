@@ -17,11 +17,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the engine says: JSON, or bytes as they are; ``cut`` promises more than it sends."""
+    """What the engine says: JSON, or bytes as they are.
+
+    ``cut`` promises more than it sends and hangs up; ``stalls`` promises more and says no more.
+    """
 
     content: Any = None
     status: int = 200
     cut: bool = False
+    stalls: bool = False
 
     @property
     def body(self) -> bytes:
@@ -78,10 +82,13 @@ class _Handler(BaseHTTPRequestHandler):
             )
         )
         self.send_response(answer.status)
-        self.send_header("Content-Length", str(len(answer.body) + answer.cut))
+        promised = len(answer.body) + (answer.cut or answer.stalls)
+        self.send_header("Content-Length", str(promised))
         self.end_headers()
         self.wfile.write(answer.body)
-        self.close_connection = answer.cut
+        if answer.stalls:
+            self.rfile.read(1)  # until the client gives up
+        self.close_connection = answer.cut or answer.stalls
 
     do_POST = do_GET  # noqa: N815 - the name the base class calls
 

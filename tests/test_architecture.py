@@ -19,7 +19,7 @@ MAX_FUNCTION_LINES = 60
 
 LAYERS: Sequence[Sequence[str]] = (
     ("lab", "lab.errors"),
-    ("lab.paths", "lab.process", "lab.settings", "lab.topology", "lab.units"),
+    ("lab.docker_log", "lab.paths", "lab.process", "lab.settings", "lab.topology", "lab.units"),
     ("lab.access", "lab.steps", "lab.wait"),
     ("lab.docker_api", "lab.home", "lab.image", "lab.shell"),
     ("lab.facts", "lab.logs", "lab.node", "lab.providers"),

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lab.docker_api import Engine, LogLine, Member, SwarmStatus, Task
+from lab.docker_api import Engine, Member, SwarmStatus, Task
+from lab.docker_log import LogLine
 from lab.errors import CommandFailed, NotRunning
 from tests.conftest import Dirs
 from tests.fake_engine import Answer, FakeEngineServer, engine_server, frames
@@ -329,7 +330,7 @@ def test_log_lines(socket: Path) -> None:
     ) + frames(f"2026-11-22T13:40:03.000000001Z {DETAILS} to stderr \u00e9\n", stream=2)
     answers = {**SERVICE, "GET /services/hello-a/logs": Answer(stream)}
     with engine(socket, answers) as (api, server):
-        lines = list(api.service_logs("hello-a", follow=False, tail=20))
+        lines = list(api.follow_logs("hello-a", tail=20))
     assert lines == [
         LogLine("2026-11-22T13:40:01.000000001Z", "t1", "n1", "one word = another, or not"),
         LogLine("2026-11-22T13:40:02.000000001Z", "t1", "n1", ""),
@@ -352,7 +353,7 @@ def test_a_log_that_breaks_off_is_an_error(socket: Path) -> None:
     for number, cut in enumerate((b"", whole[:4], whole[:30])):
         answers = {**SERVICE, "GET /services/hello-a/logs": Answer(whole + cut, cut=True)}
         with engine(socket.with_name(str(number)), answers) as (api, _):
-            lines = api.service_logs("hello-a", follow=True, tail=None)
+            lines = api.follow_logs("hello-a", tail=None)
             assert next(lines).text == "whole"
             with pytest.raises(NotRunning, match="Engine of manager does not answer"):
                 next(lines)
