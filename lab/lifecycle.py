@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from lab import docker_api
 from lab.access import close_connections, render_ssh_config
 from lab.docker_api import Engine
-from lab.errors import Conflict, LabError, NotReady, NotRunning, ProviderFailed
+from lab.errors import Conflict, LabError, NotReady, NotRunning, ProviderFailed, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
 from lab.node import Connect, Node, connected, on_all
 from lab.paths import expect_room_for_sockets, write_private
@@ -20,6 +20,7 @@ from lab.steps import Steps
 from lab.swarm import form_swarm, prepare_all
 from lab.topology import Topology
 from lab.topology_file import load_named_topology
+from lab.topology_rules import violations
 from lab.wait import Deadlines, wait_until
 
 CONSOLE_LINES = 12
@@ -152,9 +153,13 @@ def scale(
 
     Returns:
         Every way in, and who answered there.
+
+    Raises:
+        UsageError: The lab's networks have no addresses for so many.
     """
     state = found.state
     service = state.topology.service.model_copy(update={"replicas": replicas})
+    _expect_room(state.topology.model_copy(update={"service": service}))
     deadline = Deadlines(state.pace)
     with found.home.lock(), connect(found.home, state) as nodes:
         manager = next(node for node in nodes if node.spec == state.topology.manager)
@@ -163,6 +168,16 @@ def scale(
             await_running(manager.engine, service.name, replicas, deadline)
         with steps.step("Verifying: every replica answers through every node"):
             return await_entries(nodes, service, deadline)
+
+
+def _expect_room(topology: Topology) -> None:
+    for broken in violations(topology):
+        if broken.path == ("service", "replicas"):
+            raise UsageError(
+                f"{topology.service.name} cannot have {topology.service.replicas} replicas",
+                details=f"expected {broken.expected}",
+                hint="invoke lab.scale with a smaller number",
+            )
 
 
 def _saved(home: LabHome, wish: Wish, steps: Steps) -> LabState | None:

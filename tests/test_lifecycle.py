@@ -18,7 +18,7 @@ from lab.errors import (
     UsageError,
 )
 from lab.home import LabHome, LabState, Stage, lab_home, lab_names
-from lab.lifecycle import Wish, down, require_running, scale, status, up
+from lab.lifecycle import LabStatus, Wish, down, require_running, scale, status, up
 from lab.process import identify, is_alive
 from lab.providers import Provider
 from lab.steps import Steps
@@ -367,6 +367,16 @@ def test_scaling_waits_until_every_way_in_reaches_all_replicas(world: World) -> 
     assert world.log == ["manager: scale hello-a=3"]
     assert len(entries) == 4
     assert all(len(set(entry.answered_by)) == 3 for entry in entries)
+
+
+def test_scaling_beyond_the_addresses_there_are_touches_nothing(world: World) -> None:
+    state = world.up(replace(WISH, until=Stage.SERVICE))
+    world.log.clear()
+    found = LabStatus(world.home, state, {})
+    with pytest.raises(UsageError, match="hello-a cannot have 251 replicas") as caught:
+        scale(found, 251, Steps(world.screen), connect=world.provider.connect)
+    assert caught.value.details.startswith("expected at most 250: 10.0.0.0/24 holds 254 addresses")
+    assert world.log == []
 
 
 def test_a_service_that_never_answers_is_said_to_be_so(world: World) -> None:
