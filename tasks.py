@@ -116,6 +116,7 @@ def up(
         until=choice("until", _setting(c, "until", until, Stage.SERVICE), Stage),
         rollback=rollback,
     )
+    wish.expect_known()
     steps = Steps()
     lifecycle.up(wish, steps)
     status = lifecycle.status(wish.name)

@@ -40,6 +40,19 @@ class Wish:
     until: Stage
     rollback: bool = False
 
+    def expect_known(self) -> None:
+        """Make sure that what is named exists, before anything is locked or made.
+
+        Raises:
+            UsageError: There is no such lab name, provider or topology.
+            TopologyInvalid: The topology file breaks a rule.
+        """
+        lab_home(self.name)
+        if self.provider is not None:
+            provider_named(self.provider)
+        if self.topology is not None:
+            load_named_topology(self.topology)
+
 
 @dataclass(frozen=True, slots=True)
 class LabStatus:

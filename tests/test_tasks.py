@@ -145,6 +145,14 @@ def test_what_cannot_be_done_is_said(
     assert message in done.stderr
 
 
+@pytest.mark.parametrize("words", [["--provider", "nobody"], ["--topology", "./nowhere.yaml"]])
+def test_what_cannot_be_meant_leaves_nothing_behind(
+    invoke: Invoke, dirs: Dirs, words: list[str]
+) -> None:
+    assert invoke("lab.up", *words).exit_code == 2
+    assert not dirs.state.exists()
+
+
 def test_an_empty_list(invoke: Invoke) -> None:
     assert invoke("lab.list").stdout == "No labs. Make one with: invoke lab.up\n"
     done = invoke("lab.list", "-o", "json")
