@@ -295,13 +295,13 @@ def image(c: Context, rebuild: bool = False, remove: str | None = None, output: 
     from lab.steps import Steps
 
     as_json = _wants_json(c, output)
+    if rebuild and remove is not None:
+        raise UsageError("--rebuild and --remove contradict each other")
     current = store.current_key()
     if remove is not None:
-        store.remove_unused(remove, current)
+        store.remove_unused(remove, current, Steps())
     else:
-        if rebuild:
-            store.remove_image(current)
-        store.ensure_image(Steps())
+        store.ensure_image(Steps(), anew=rebuild)
     images = store.list_images()
     if as_json:
         report.print_json("lab.image/v1", report.images_content(images, current))

@@ -1,16 +1,18 @@
 import io
 import os
 import stat
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.errors import CommandFailed, UsageError
+from lab.errors import CommandFailed, Conflict, UsageError
 from lab.image.build import Built
 from lab.image.store import (
     FILES,
+    MACHINE,
     Image,
     ensure_image,
     find_image,
@@ -41,8 +43,20 @@ class Builder:
         return Built((("docker.io", "26.1.5"),), "6.12.57", "sha256:1234")
 
 
-def ensure(build: Builder, key: str = KEY) -> Image:
-    return ensure_image(Steps(io.StringIO()), key=key, build=build)
+def ensure(build: Builder, key: str = KEY, *, anew: bool = False) -> Image:
+    return ensure_image(Steps(io.StringIO()), key=key, anew=anew, build=build)
+
+
+def remove(which: str) -> str:
+    """Remove images; return what is shown meanwhile."""
+    shown = io.StringIO()
+    remove_unused(which, KEY, Steps(shown))
+    return shown.getvalue()
+
+
+def left(dirs: Dirs) -> list[str]:
+    """Return the directories in the cache."""
+    return [path.name for path in (dirs.cache / "images").iterdir() if path.is_dir()]
 
 
 def test_an_image_is_built_once_for_all_labs(dirs: Dirs) -> None:
@@ -111,15 +125,40 @@ def test_an_interrupted_build_leaves_nothing_that_looks_complete(dirs: Dirs, fil
     assert list_images() == ()
     build = Builder()
     assert ensure(build).manifest.key == KEY
-    assert [path.name for path in (dirs.cache / "images").iterdir() if path.is_dir()] == [KEY]
+    assert left(dirs) == [KEY]
 
 
-def test_what_a_killed_build_left_is_cleared_away(dirs: Dirs) -> None:
-    left = dirs.cache / "images" / f".building-{OLD}"
-    left.mkdir(parents=True)
-    (left / "rootfs.tar").write_bytes(b"half")
-    ensure(Builder())
-    assert not left.exists()
+@pytest.mark.parametrize("error", [CommandFailed("no mirror"), KeyboardInterrupt()])
+def test_what_was_built_goes_when_a_build_ends_early(dirs: Dirs, error: BaseException) -> None:
+    def build(directory: Path, steps: Steps) -> Built:
+        (directory / "rootfs.tar").write_bytes(b"half")
+        raise error
+
+    with pytest.raises(type(error)):
+        ensure_image(Steps(io.StringIO()), key=KEY, build=build)
+    assert left(dirs) == []
+
+
+def test_an_image_that_is_built_anew_stays_until_the_new_one_is_complete(dirs: Dirs) -> None:
+    first = ensure(Builder())
+    with pytest.raises(CommandFailed):
+        ensure(Builder(fails_after=2), anew=True)
+    assert find_image(KEY) == first
+    build = Builder()
+    second = ensure(build, anew=True)
+    assert build.times == 1
+    assert second.manifest.created > first.manifest.created
+    assert find_image(KEY) == second
+    assert left(dirs) == [KEY]
+
+
+@pytest.mark.parametrize("sweep", [lambda: ensure(Builder()), lambda: remove("old")])
+def test_what_a_killed_build_left_is_cleared_away(dirs: Dirs, sweep: Callable[[], object]) -> None:
+    partial = dirs.cache / "images" / f".building-{OLD}"
+    partial.mkdir(parents=True)
+    (partial / "rootfs.tar").write_bytes(b"half")
+    sweep()
+    assert not partial.exists()
 
 
 def test_two_labs_do_not_build_at_the_same_time(dirs: Dirs) -> None:
@@ -151,6 +190,46 @@ def test_two_labs_do_not_build_at_the_same_time(dirs: Dirs) -> None:
     assert "another command is building an image" in shown.getvalue()
 
 
+def test_nothing_is_removed_while_somebody_builds(dirs: Dirs) -> None:
+    ensure(Builder(), OLD)
+    seen: list[list[str]] = []
+    remover = threading.Thread(target=lambda: remove("old"))
+
+    class Watched(Builder):
+        def __call__(self, directory: Path, steps: Steps) -> Built:
+            remover.start()
+            remover.join(0.1)
+            seen.append(left(dirs))
+            return super().__call__(directory, steps)
+
+    ensure(Watched())
+    remover.join(10)
+    assert sorted(seen[0]) == [f".building-{KEY}", OLD]
+    assert left(dirs) == [KEY]
+
+
+@pytest.fixture
+def machine(dirs: Dirs, tmp_path: Path) -> Iterator[None]:
+    """A program of QEMU's name that names the kernel of the image OLD."""
+    ensure(Builder(), OLD)
+    program = tmp_path / MACHINE
+    program.symlink_to("/usr/bin/tail")
+    kernel = dirs.cache / "images" / OLD / "vmlinux"
+    with subprocess.Popen((program, "-f", kernel), stdout=subprocess.DEVNULL) as process:
+        yield
+        process.kill()
+
+
+@pytest.mark.usefixtures("machine")
+def test_an_image_that_machines_run_on_is_not_removed(dirs: Dirs) -> None:
+    ensure(Builder())
+    with pytest.raises(Conflict, match=f"Image {OLD} is in use") as caught:
+        remove(OLD)
+    assert "machines run on it, processes " in caught.value.details
+    assert f"image {OLD} stays: machines run on it" in remove("old")
+    assert sorted(left(dirs)) == [KEY, OLD]
+
+
 def test_images_are_listed_newest_first(dirs: Dirs) -> None:
     ensure(Builder(), OLD)
     ensure(Builder(), KEY)
@@ -161,7 +240,7 @@ def test_images_are_listed_newest_first(dirs: Dirs) -> None:
 def test_old_images_are_removed_damaged_ones_too(dirs: Dirs) -> None:
     ensure(Builder())
     (ensure(Builder(), OLD).path / "disk").unlink()
-    remove_unused("old", KEY)
+    assert remove("old") == ""
     assert find_image(KEY)
     assert not (dirs.cache / "images" / OLD).exists()
 
@@ -169,7 +248,7 @@ def test_old_images_are_removed_damaged_ones_too(dirs: Dirs) -> None:
 def test_one_image_is_removed_by_its_key(dirs: Dirs) -> None:
     ensure(Builder())
     ensure(Builder(), OLD)
-    remove_unused(KEY, KEY)
+    remove(KEY)
     assert [image.manifest.key for image in list_images()] == [OLD]
     remove_image(KEY)
 
@@ -178,7 +257,7 @@ def test_one_image_is_removed_by_its_key(dirs: Dirs) -> None:
 def test_only_images_can_be_removed(dirs: Dirs, tmp_path: Path, which: str) -> None:
     image = ensure(Builder())
     with pytest.raises(UsageError, match="There is no image") as caught:
-        remove_unused(which.format(home=tmp_path / "home"), KEY)
+        remove(which.format(home=tmp_path / "home"))
     assert caught.value.details == f"cached: {KEY}"
     assert find_image(KEY) == image
     assert (tmp_path / "home").is_dir()

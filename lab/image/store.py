@@ -10,14 +10,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lab.errors import UsageError
+from lab.errors import Conflict, UsageError
 from lab.image.build import Built, build
 from lab.image.recipe import recipe_key
 from lab.paths import cache_dir, private_dir, write_private
-from lab.process import run
+from lab.process import run, using
 from lab.steps import Steps
 
 FILES = ("vmlinux", "initrd", "disk", "node-test.tar")
+PARTIAL = ".building-"
+"""How the name begins of a directory that is not, or no longer, an image."""
+
+MACHINE = "qemu-system-x86_64"
+"""The program that boots an image; it names the kernel's path on its command line."""
 
 
 class Manifest(BaseModel):
@@ -53,40 +58,32 @@ class Image(BaseModel):
 
 
 def ensure_image(
-    steps: Steps, *, key: str | None = None, build: Callable[[Path, Steps], Built] = build
+    steps: Steps,
+    *,
+    key: str | None = None,
+    anew: bool = False,
+    build: Callable[[Path, Steps], Built] = build,
 ) -> Image:
     """Return the image of today's recipe, building it if it is not there or not whole.
 
     Args:
         steps: Shows progress.
         key: The image's key; today's by default.
+        anew: Build it in any case; what was there goes when the new one is complete.
         build: Makes the files of ``FILES`` in a directory.
     """
     key = key or current_key()
-    found = find_image(key)
+    found = None if anew else find_image(key)
     if found is not None:
         return found
-    with _building(steps):
+    with _locked(steps):
         found = find_image(key)
-        if found is not None:  # somebody else has just built it
+        if found is not None and not anew:  # somebody else has just built it
             return found
-        path = _root() / key
-        if path.exists():
+        if found is None and (_root() / key).exists():
             steps.note(f"image {key} is damaged or incomplete: building it again")
             remove_image(key)
-        partial = private_dir(_root() / f".building-{key}")
-        built = build(partial, steps)
-        manifest = Manifest(
-            key=key,
-            created=datetime.now(UTC),
-            kernel=built.kernel,
-            node_test_id=built.node_test_id,
-            packages=dict(built.packages),
-            files={name: _stamp(partial / name) for name in FILES},
-        )
-        write_private(partial / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
-        partial.rename(path)
-        return Image(path=path, manifest=manifest)
+        return _build(key, steps, build)
 
 
 def find_image(key: str) -> Image | None:
@@ -111,20 +108,35 @@ def remove_image(key: str) -> None:
     shutil.rmtree(_root() / key, ignore_errors=True)
 
 
-def remove_unused(which: str, current: str) -> None:
-    """Delete an image by its key, or with ``old`` all but the current one.
+def remove_unused(which: str, current: str, steps: Steps) -> None:
+    """Delete an image by its key, or with ``old`` all but the current one and those in use.
+
+    What an interrupted build left goes as well.
 
     Raises:
         UsageError: There is no such image.
+        Conflict: Machines run on it.
     """
-    keys = _keys()
-    if which not in ("old", *keys):
-        raise UsageError(
-            f"There is no image {which}", details=f"cached: {', '.join(keys) or 'none'}"
-        )
-    for key in keys if which == "old" else [which]:
-        if which != "old" or key != current:
-            remove_image(key)
+    with _locked(steps):
+        keys = _keys()
+        if which not in ("old", *keys):
+            raise UsageError(
+                f"There is no image {which}",
+                details=f"cached: {', '.join(keys) or 'none'}",
+                hint="invoke lab.image",
+            )
+        for key in [key for key in keys if key != current] if which == "old" else [which]:
+            users = _users(key)
+            if users and which != "old":
+                raise Conflict(
+                    f"Image {key} is in use",
+                    details=users,
+                    hint="invoke lab.list, then invoke lab.down --name NAME",
+                )
+            if users:
+                steps.note(f"image {key} stays: {users}")
+            else:
+                remove_image(key)
 
 
 def current_key() -> str:
@@ -133,9 +145,31 @@ def current_key() -> str:
     return recipe_key(tools)
 
 
+def _build(key: str, steps: Steps, build: Callable[[Path, Steps], Built]) -> Image:
+    path = _root() / key
+    partial = private_dir(_root() / f"{PARTIAL}{key}")
+    try:
+        built = build(partial, steps)
+        manifest = Manifest(
+            key=key,
+            created=datetime.now(UTC),
+            kernel=built.kernel,
+            node_test_id=built.node_test_id,
+            packages=dict(built.packages),
+            files={name: _stamp(partial / name) for name in FILES},
+        )
+        write_private(partial / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
+        if path.exists():
+            path.rename(_root() / f"{PARTIAL}{key}.old")
+        partial.rename(path)
+    finally:
+        _clear()
+    return Image(path=path, manifest=manifest)
+
+
 @contextmanager
-def _building(steps: Steps) -> Iterator[None]:
-    """Let one process build at a time, and clear away what a killed one left."""
+def _locked(steps: Steps) -> Iterator[None]:
+    """Let one process change the cache at a time, and clear away what a killed one left."""
     root = private_dir(_root())
     with (root / ".lock").open("a") as lock:
         try:
@@ -143,9 +177,20 @@ def _building(steps: Steps) -> Iterator[None]:
         except BlockingIOError:
             steps.note("another command is building an image: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        for leftover in root.glob(".building-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        _clear()
         yield
+
+
+def _clear() -> None:
+    for leftover in _root().glob(f"{PARTIAL}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _users(key: str) -> str:
+    """Return which machines run on an image, whoever's lab they are; empty if none does."""
+    machines = using(MACHINE, _root() / key)
+    numbers = ", ".join(str(machine.pid) for machine in machines)
+    return f"machines run on it, processes {numbers}" if machines else ""
 
 
 def _keys() -> list[str]:
