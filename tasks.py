@@ -3,6 +3,7 @@
 What a command does is imported when it runs, so that `invoke --list` answers at once.
 """
 
+import contextlib
 import functools
 import logging
 import os
@@ -16,13 +17,17 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
+from lab.advice import typed_here
 from lab.errors import LabError, UsageError
+from lab.readers import forget_readers, let_readers_go
 from lab.settings import Output, choice, count, setting
 
 P = ParamSpec("P")
 NAME = "which lab (LAB_NAME, default: article)"
 OUTPUT = "text or json (LAB_OUTPUT)"
 INTERRUPTED = 130
+
+let_readers_go()
 
 
 def command(body: Callable[P, None]) -> Callable[P, None]:
@@ -36,20 +41,20 @@ def command(body: Callable[P, None]) -> Callable[P, None]:
                 signal.signal(number, signal.default_int_handler)
         if os.environ.get("LAB_DEBUG"):
             logging.basicConfig(level=logging.DEBUG)
+        lab = str(kwargs.get("name") or "") or None
         try:
             body(*args, **kwargs)
-            sys.stdout.flush()
         except LabError as error:
-            print(_message(error), file=sys.stderr)
+            _complain(_message(error), lab)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            print("\nInterrupted. Typing the same command again is safe.", file=sys.stderr)
+            _complain("\nInterrupted. Typing the same command again is safe.", lab)
             sys.exit(INTERRUPTED)
         except BrokenPipeError:  # `invoke lab.logs | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            forget_readers()
         except OSError as error:  # a full disk, a home directory that cannot be written
-            print(f"Error: {error.strerror or error}: {error.filename}", file=sys.stderr)
-            print("Try: invoke lab.doctor", file=sys.stderr)
+            brief = f"{error.strerror or error}: {error.filename}"
+            _complain(_message(LabError(brief, hint="invoke lab.doctor")), lab)
             sys.exit(LabError.exit_code)
 
     return guarded
@@ -60,6 +65,11 @@ def _message(error: LabError) -> str:
     if error.hint:
         lines.append(f"Try: {error.hint}")
     return "\n".join(lines)
+
+
+def _complain(text: str, lab: str | None) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(typed_here(text, lab), file=sys.stderr)
 
 
 def _setting(c: Context, option: str, given: str, default: str = "") -> str:
@@ -143,7 +153,7 @@ def down(c: Context, name: str | None = None, all: bool = False) -> None:  # noq
             if not lifecycle.down(lab, Steps()):
                 print(f"There is no lab named {lab}: nothing to remove.")
         except LabError as error:
-            print(_message(error), file=sys.stderr)
+            _complain(_message(error), lab)
             failed = error.exit_code
     if failed is not None:
         sys.exit(failed)
@@ -181,7 +191,7 @@ def list_(c: Context, output: str = "") -> None:
         try:
             labs.append(lifecycle.status(name))
         except LabError as error:  # damaged, or removed at this very moment
-            print(_message(error), file=sys.stderr)
+            _complain(_message(error), name)
     if as_json:
         content = [report.status_content(lab, None) for lab in labs]
         report.print_json("lab.list/v1", {"labs": content})

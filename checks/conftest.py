@@ -10,6 +10,7 @@ import pytest
 
 from checks.evidence import Evidence
 from checks.proving import Prove
+from lab.advice import typed_here
 from lab.errors import LabError
 from lab.hops.catalogue import JUDGES
 from lab.hops.judge import slot_name
@@ -39,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         config.stash[LAB] = open_lab(config.option.name)
     except LabError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(typed_here(str(error), config.option.name)) from error
     config.stash[EVIDENCE] = Evidence(config.stash[LAB])
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from lab.advice import typed_here
+from lab.console import PatientConsole
 from lab.doctor import Finding
 from lab.image.store import Image
 from lab.lifecycle import LabStatus
@@ -28,7 +30,7 @@ def print_json(schema: str, content: Mapping[str, object]) -> None:
 
 def console() -> Console:
     """Return a console on standard output, at most 100 columns wide."""
-    out = Console(file=sys.stdout, highlight=False)
+    out = PatientConsole(file=sys.stdout, highlight=False)
     out.width = min(out.width, WIDTH) if out.is_terminal else WIDTH
     return out
 
@@ -54,7 +56,7 @@ def print_next_steps(status: LabStatus) -> None:
     elif state.reached:
         rows.append(f"invoke lab.up{option}      # does what is still missing")
     for row in (*rows, f"invoke lab.down{option}"):
-        out.print(f"  {row}", markup=False, soft_wrap=True)
+        out.print(f"  {typed_here(row)}", markup=False, soft_wrap=True)
 
 
 def print_status(status: LabStatus, replicas: Sequence[Replica]) -> None:
@@ -138,7 +140,7 @@ def print_labs(labs: Sequence[LabStatus]) -> None:
     """Print all labs of this user."""
     out = console()
     if not labs:
-        out.print("No labs. Make one with: invoke lab.up")
+        out.print(typed_here("No labs. Make one with: invoke lab.up"), soft_wrap=True)
         return
     table = _table("lab", "nodes", "machines", "reached", "provider", "made (UTC)")
     for lab in labs:
@@ -161,7 +163,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     marks = {"ok": "[green]✓ ok[/]", "warning": "[yellow]! note[/]", "bad": "[red]✗ bad[/]"}
     table = _table("looked at", "verdict", "seen and what to do")
     for finding in findings:
-        fix = f"\nFix: {finding.fix}" if finding.fix else ""
+        fix = f"\nFix: {typed_here(finding.fix)}" if finding.fix else ""
         table.add_row(finding.what, marks[finding.verdict], f"{finding.seen}{fix}")
     out.print(table)
 
@@ -170,7 +172,8 @@ def print_images(images: Sequence[Image], current: str) -> None:
     """Print the cached node images."""
     out = console()
     if not images:
-        out.print("No image built yet. The first lab.up builds it; so does: invoke lab.image")
+        text = "No image built yet. The first lab.up builds it; so does: invoke lab.image"
+        out.print(typed_here(text), soft_wrap=True)
         return
     table = _table("image", "made (UTC)", "kernel", "docker.io", "disk", "current")
     for image in images:

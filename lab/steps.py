@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from lab.console import PatientConsole
 from lab.units import format_duration
 
 
@@ -36,7 +36,7 @@ class Steps:
     """
 
     def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
-        self._console = Console(file=stream or sys.stderr, highlight=False, quiet=quiet)
+        self._console = PatientConsole(file=stream or sys.stderr, highlight=False, quiet=quiet)
         self._phases: list[Phase] = []
         self._progress: Progress | None = None
 

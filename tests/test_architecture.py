@@ -19,7 +19,17 @@ MAX_FUNCTION_LINES = 60
 
 LAYERS: Sequence[Sequence[str]] = (
     ("lab", "lab.errors"),
-    ("lab.docker_log", "lab.paths", "lab.process", "lab.settings", "lab.topology", "lab.units"),
+    (
+        "lab.advice",
+        "lab.console",
+        "lab.docker_log",
+        "lab.paths",
+        "lab.process",
+        "lab.readers",
+        "lab.settings",
+        "lab.topology",
+        "lab.units",
+    ),
     ("lab.access", "lab.steps", "lab.wait"),
     ("lab.docker_api", "lab.home", "lab.image", "lab.shell"),
     ("lab.facts", "lab.logs", "lab.node", "lab.providers"),
@@ -73,7 +83,7 @@ HOMES: Mapping[str, Sequence[str]] = {
     "pydantic_core": ("lab.topology*",),
     "pytest": ("checks.*",),
     "requests": ("lab.docker_api",),
-    "rich": ("lab.steps", "lab.report"),
+    "rich": ("lab.console", "lab.steps", "lab.report"),
     "subprocess": ("lab.process",),
     "testinfra": ("checks.*",),
     "urllib3": ("lab.docker_api",),

@@ -109,6 +109,14 @@ def test_an_error_is_a_message_and_an_exit_code_from_any_directory(dirs: Dirs) -
     ]
 
 
+def test_what_to_type_next_works_where_one_is(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert f"Try: invoke -r {ROOT} lab.up\n" in invoke("lab.status").stderr
+    assert f"Make one with: invoke -r {ROOT} lab.up\n" in invoke("lab.list").stdout
+
+
 @pytest.mark.parametrize(
     ("line", "exit_code", "message"),
     [
