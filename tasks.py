@@ -164,18 +164,25 @@ def down(c: Context, name: str | None = None, all: bool = False) -> None:  # noq
 def status_(c: Context, name: str | None = None, output: str = "") -> None:
     """Show a lab's machines, its replicas and how to reach them."""
     from lab import lifecycle, report
-    from lab.service import Replica, replicas
+    from lab.home import Stage
+    from lab.look import SwarmView, look_at_swarm
 
     as_json = _wants_json(c, output)
     found = lifecycle.status(_lab_name(c, name))
-    service: tuple[Replica, ...] = ()
-    if found.running and found.state.reached == "service":
-        with lifecycle.manager_engine(found) as engine:
-            service = replicas(engine, found.state.topology.service.name)
+    swarm: SwarmView | None = SwarmView({}, ())
+    silence = None
+    manager = found.machines[found.state.topology.manager.name]
+    if manager.running and found.state.reached in (Stage.SWARM, Stage.SERVICE):
+        try:
+            swarm = look_at_swarm(found.home, found.state)
+        except LabError as error:  # what is known without it is shown all the same
+            swarm, silence = None, error
     if as_json:
-        report.print_json("lab.status/v1", report.status_content(found, service))
+        report.print_json("lab.status/v1", report.status_content(found, swarm))
     else:
-        report.print_status(found, service)
+        report.print_status(found, swarm)
+    if silence is not None:
+        raise silence
 
 
 @task(name="list", help={"output": OUTPUT})
@@ -243,17 +250,16 @@ def logs(c: Context, name: str | None = None, follow: bool = False, tail: str = 
     """Show the service's request log: all replicas, in true order."""
     from lab import lifecycle
     from lab.logs import followed_log, written_log
+    from lab.look import manager_engine, patience_s
 
     last = count("--tail", tail, least=0) if tail else None
     found = lifecycle.require_running(_lab_name(c, name))
     service = found.state.topology.service.name
-    with lifecycle.manager_engine(found) as engine:
+    with manager_engine(found.home, found.state) as engine:
         lines = (
             followed_log(engine, service, tail=last)
             if follow
-            else written_log(
-                engine, service, tail=last, timeout_s=lifecycle.patience_s(found.state)
-            )
+            else written_log(engine, service, tail=last, timeout_s=patience_s(found.state))
         )
         for line in lines:
             print(line, flush=follow)

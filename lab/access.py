@@ -67,10 +67,12 @@ def _quoted(path: Path) -> str:
     return str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
 
 
-def forward_socket(config: Path, node: str, *, remote: str, local: Path) -> None:
+def forward_socket(config: Path, node: str, *, remote: str, local: Path, timeout_s: float) -> None:
     """Make the node's unix socket ``remote`` available here as ``local``, through ssh.
 
-    Rides on the node's multiplexed connection, which is opened if it is not there.
+    Rides on the node's multiplexed connection, which is opened within ``timeout_s`` seconds if it
+    is not there. The connection's own end is on this machine: it answers at once, even if the
+    node does not any more.
 
     Raises:
         NotRunning: The node cannot be reached.
@@ -80,10 +82,12 @@ def forward_socket(config: Path, node: str, *, remote: str, local: Path) -> None
         run((*ssh, "-O", "check", node), timeout_s=5)
     except CommandFailed:
         try:
-            run((*ssh, "-f", "-N", node), timeout_s=30)
+            run((*ssh, "-f", "-N", node), timeout_s=timeout_s)
         except CommandFailed as error:
             raise NotRunning(
-                f"{node} does not answer ssh", details=error.details, hint="invoke lab.status"
+                f"{node} does not answer ssh",
+                details=str(error),
+                hint="invoke lab.status, and if it stays so: invoke lab.down; invoke lab.up",
             ) from error
     run((*ssh, "-O", "forward", "-L", f"{local}:{remote}", node), timeout_s=10)
 

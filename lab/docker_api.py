@@ -364,9 +364,9 @@ def connect(node: str, *, config: Path, socket: Path, timeout_s: float) -> Engin
         node: A ``Host`` of the ssh_config.
         config: The lab's ssh_config.
         socket: Where to put the forwarded socket on this machine.
-        timeout_s: Limit of one API call.
+        timeout_s: Limit of opening the connection, if it is not open, and of each API call.
     """
-    forward_socket(config, node, remote=SOCKET, local=socket)
+    forward_socket(config, node, remote=SOCKET, local=socket, timeout_s=timeout_s)
     return Engine(node, socket, timeout_s=timeout_s)
 
 

@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lab import docker_api
 from lab.access import close_connections, render_ssh_config
-from lab.docker_api import Engine
 from lab.errors import Conflict, LabError, NotReady, NotRunning, ProviderFailed, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
 from lab.node import Connect, Node, connected, on_all
@@ -137,26 +135,6 @@ def require_running(name: str, nodes: Collection[str] | None = None) -> LabStatu
             hint=f"invoke lab.up --name {name}   (makes all its machines anew)",
         )
     return found
-
-
-def patience_s(state: LabState) -> float:
-    """Return how long a command that only looks waits for one answer, in seconds."""
-    return max(3.0, Deadlines(state.pace)(1))
-
-
-@contextmanager
-def manager_engine(found: LabStatus) -> Iterator[Engine]:
-    """Connect to the manager's Docker Engine, to look only, for as long as the body runs."""
-    state = found.state
-    name = state.topology.manager.name
-    engine = docker_api.connect(
-        name,
-        config=found.home.ssh_config,
-        socket=found.home.runtime / f"{name}.docker",
-        timeout_s=patience_s(state),
-    )
-    with engine:
-        yield engine
 
 
 def scale(

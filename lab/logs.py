@@ -66,7 +66,9 @@ def written_log(
     yield from map(render, sorted(lines, key=_when))
     if missing:
         raise FactUnavailable(
-            "The log is not complete", details="\n".join(missing), hint="invoke lab.status"
+            "The log is not complete",
+            details="\n".join(dict.fromkeys(missing)),  # a slot may have had several tasks there
+            hint="invoke lab.status",
         )
 
 

@@ -17,7 +17,8 @@ from lab.console import PatientConsole
 from lab.doctor import Finding
 from lab.image.store import Image
 from lab.lifecycle import LabStatus
-from lab.service import Entry, Replica
+from lab.look import SwarmView
+from lab.service import Entry
 from lab.steps import Phase
 
 WIDTH = 100
@@ -59,15 +60,17 @@ def print_next_steps(status: LabStatus) -> None:
         out.print(f"  {typed_here(row)}", markup=False, soft_wrap=True)
 
 
-def print_status(status: LabStatus, replicas: Sequence[Replica]) -> None:
-    """Print a lab's machines and replicas as tables."""
+def print_status(status: LabStatus, swarm: SwarmView | None) -> None:
+    """Print a lab's machines and replicas as tables; without ``swarm`` only what is known here."""
     state, out = status.state, console()
     running = "running" if status.running else "NOT RUNNING"
     out.print(
         f"[bold]Lab {state.name}[/]: {running}, reached {state.reached or 'nothing yet'}, "
         f"provider {state.provider}, since {state.created:%Y-%m-%d %H:%M} UTC"
     )
-    table = _table("node", "role", "address", "machine", "published port here", "memory", "disk")
+    table = _table(
+        "node", "role", "address", "machine", "swarm", "published port here", "memory", "disk"
+    )
     for node in state.topology.nodes:
         machine = status.machines[node.name]
         access = state.access.get(node.name)
@@ -76,14 +79,15 @@ def print_status(status: LabStatus, replicas: Sequence[Replica]) -> None:
             str(node.role),
             str(node.address),
             "up" if machine.running else "down",
+            _in_swarm(swarm, node.name) or "-",
             access.entry if access else "-",
             f"{machine.resident_mib:.0f} MiB",
             f"{machine.disk_mib:.0f} MiB",
         )
     out.print(table)
-    if replicas:
+    if swarm is not None and swarm.replicas:
         tasks = _table("replica", "node", "state", "error")
-        for replica in replicas:
+        for replica in swarm.replicas:
             tasks.add_row(
                 f"{state.topology.service.name}.{replica.slot}",
                 replica.node,
@@ -94,10 +98,10 @@ def print_status(status: LabStatus, replicas: Sequence[Replica]) -> None:
     out.print(f"ssh -F {shlex.quote(_ssh_config(status))} NODE", markup=False, soft_wrap=True)
 
 
-def status_content(status: LabStatus, replicas: Sequence[Replica] | None) -> dict[str, object]:
+def status_content(status: LabStatus, swarm: SwarmView | None) -> dict[str, object]:
     """Return a lab's status as JSON-able data (schema ``lab.status/v1``).
 
-    ``replicas`` is ``None``, and null in JSON, when the lab was not asked for them.
+    ``swarm`` is ``None``, and its values null in JSON, when it was not asked or did not answer.
     """
     state = status.state
     return {
@@ -113,6 +117,7 @@ def status_content(status: LabStatus, replicas: Sequence[Replica] | None) -> dic
                 "role": node.role,
                 "address": node.address,
                 "running": status.machines[node.name].running,
+                "swarm": _in_swarm(swarm, node.name),
                 "entry": state.access[node.name].entry if node.name in state.access else None,
                 "resident_mib": round(status.machines[node.name].resident_mib, 1),
                 "disk_mib": round(status.machines[node.name].disk_mib, 1),
@@ -122,10 +127,10 @@ def status_content(status: LabStatus, replicas: Sequence[Replica] | None) -> dic
         "service": {
             "name": state.topology.service.name,
             "replicas": None
-            if replicas is None
+            if swarm is None
             else [
                 {"slot": r.slot, "node": r.node, "state": r.state, "error": r.error}
-                for r in replicas
+                for r in swarm.replicas
             ],
         },
     }
@@ -217,6 +222,10 @@ def images_content(images: Sequence[Image], current: str) -> dict[str, object]:
 def print_entry(entry: Entry) -> None:
     """Print who answered at one way in."""
     console().print(f"{entry.origin}: answered by {', '.join(sorted(set(entry.answered_by)))}")
+
+
+def _in_swarm(swarm: SwarmView | None, node: str) -> str | None:
+    return None if swarm is None else swarm.nodes.get(node)
 
 
 def _ssh_config(status: LabStatus) -> str:

@@ -1,4 +1,5 @@
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -92,9 +93,26 @@ def test_a_node_that_does_not_answer_is_not_running(tmp_path: Path) -> None:
     closed = access(tmp_path, 0).model_copy(update={"port": 1})
     config.write_text(render_ssh_config({"manager": closed}, tmp_path))
     with pytest.raises(NotRunning, match="manager does not answer ssh") as caught:
-        forward_socket(config, "manager", remote="/run/a.sock", local=tmp_path / "a.sock")
+        forward_socket(
+            config, "manager", remote="/run/a.sock", local=tmp_path / "a.sock", timeout_s=5
+        )
     assert "Connection refused" in caught.value.details
     assert not (tmp_path / "a.sock").exists()
+
+
+@needs_ssh
+def test_a_node_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+    """Such as one whose process is stopped: its port is open, and nobody is behind it."""
+    (tmp_path / "known_hosts").touch()
+    config = tmp_path / "ssh_config"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        stopped = access(tmp_path, 0).model_copy(update={"port": silent.getsockname()[1]})
+        config.write_text(render_ssh_config({"manager": stopped}, tmp_path))
+        with pytest.raises(NotRunning, match="manager does not answer ssh") as caught:
+            forward_socket(
+                config, "manager", remote="/run/a.sock", local=tmp_path / "a.sock", timeout_s=0.2
+            )
+    assert "did not end within 0.2 s" in caught.value.details
 
 
 def test_closing_what_is_not_open_is_fine(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.docker_api", "lab.home", "lab.image", "lab.shell"),
     ("lab.facts", "lab.logs", "lab.node", "lab.providers"),
     ("lab.bench", "lab.doctor", "lab.hops", "lab.service", "lab.swarm"),
-    ("lab.lifecycle",),
+    ("lab.lifecycle", "lab.look"),
     ("lab.report", "lab.session"),
     ("checks", "tasks"),
 )

@@ -12,10 +12,13 @@ import pytest
 from invoke.program import Program
 
 import tasks
-from lab import lifecycle
+from lab import lifecycle, look
 from lab.access import Access
-from lab.errors import LabError
+from lab.errors import LabError, NotRunning
 from lab.home import LabState, Stage, lab_home
+from lab.look import SwarmView
+from lab.providers import MachineState
+from lab.service import Replica
 from lab.topology import Topology
 from tests.conftest import Dirs
 
@@ -192,6 +195,49 @@ def test_the_status_of_a_lab_that_died(invoke: Invoke, article: Topology) -> Non
     text = invoke("lab.status").stdout
     assert "NOT RUNNING" in text
     assert max(map(len, text.splitlines()[:-1])) <= 100
+
+
+@pytest.fixture
+def running(article: Topology, dirs: Dirs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lab whose machines run, as far as this machine can tell."""
+    up = MachineState(running=True, resident_mib=300, disk_mib=40)
+    state = make_lab("article", article)
+    found = lifecycle.LabStatus(lab_home("article"), state, {"manager": up, "worker": up})
+    monkeypatch.setattr(lifecycle, "status", lambda name: found)
+
+
+@pytest.mark.usefixtures("running")
+def test_the_status_tells_what_the_manager_sees(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = SwarmView(
+        {"manager": "ready", "worker": "down"}, (Replica(1, "manager", "running", ""),)
+    )
+    monkeypatch.setattr(look, "look_at_swarm", lambda home, state: seen)
+    lines = invoke("lab.status").stdout.splitlines()
+    assert lines[3].split()[:5] == ["worker", "worker", "192.168.56.11", "up", "down"]
+    assert lines[5].split() == ["hello-a.1", "manager", "running", "-"]
+    found = json.loads(invoke("lab.status", "-o", "json").stdout)
+    assert [node["swarm"] for node in found["nodes"]] == ["ready", "down"]
+    assert [replica["slot"] for replica in found["service"]["replicas"]] == [1]
+
+
+@pytest.mark.usefixtures("running")
+def test_the_status_of_a_lab_whose_manager_says_nothing(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine may have been stopped: what is known here is shown, then the error."""
+
+    def fail(home: object, state: object) -> SwarmView:
+        raise NotRunning("manager does not answer ssh")
+
+    monkeypatch.setattr(look, "look_at_swarm", fail)
+    done = invoke("lab.status", "-o", "json")
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["service"]["replicas"]) == (7, None)
+    assert [(node["running"], node["swarm"]) for node in found["nodes"]] == [(True, None)] * 2
+    assert done.stderr == "Error: manager does not answer ssh\n"
+    assert "192.168.56.10" in invoke("lab.status").stdout
 
 
 def test_what_needs_machines_says_that_they_are_gone(invoke: Invoke, article: Topology) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.lifecycle import manager_engine, require_running, scale
+from lab.lifecycle import require_running, scale
+from lab.look import manager_engine
 from lab.session import LabSession
 from lab.steps import Steps
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.live
 def running(name: str) -> set[str]:
     """Return the ids of the service's running tasks."""
     status = require_running(name)
-    with manager_engine(status) as engine:
+    with manager_engine(status.home, status.state) as engine:
         tasks = engine.tasks(status.state.topology.service.name)
     return {task.task_id for task in tasks if task.state == task.desired == "running"}
 
