@@ -11,7 +11,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -21,6 +21,10 @@ from lab.advice import typed_here
 from lab.errors import LabError, UsageError
 from lab.readers import forget_readers, let_readers_go
 from lab.settings import Output, choice, count, setting
+
+if TYPE_CHECKING:
+    from lab.home import LabState
+    from lab.steps import Steps
 
 P = ParamSpec("P")
 NAME = "which lab (LAB_NAME, default: article)"
@@ -100,6 +104,7 @@ def _wants_json(c: Context, given: str) -> bool:
         "topology": "a topology's name or file (LAB_TOPOLOGY, default: article)",
         "until": "stop after nodes, swarm or service (LAB_UNTIL, default: service)",
         "rollback": "remove the lab again if it cannot be completed",
+        "cold": "boot the machines even if there is a snapshot to start from",
         "output": OUTPUT,
     },
 )
@@ -111,10 +116,11 @@ def up(
     topology: str = "",
     until: str = "",
     rollback: bool = False,
+    cold: bool = False,
     output: str = "",
 ) -> None:
     """Bring up machines, swarm and published service, and verify that it answers."""
-    from lab import lifecycle, report
+    from lab import lifecycle
     from lab.home import Stage
     from lab.steps import Steps
 
@@ -125,14 +131,20 @@ def up(
         topology=_setting(c, "topology", topology) or None,
         until=choice("until", _setting(c, "until", until, Stage.SERVICE), Stage),
         rollback=rollback,
+        cold=cold,
     )
     wish.expect_known()
     steps = Steps()
-    lifecycle.up(wish, steps)
-    status = lifecycle.status(wish.name)
+    _print_made("lab.up/v1", lifecycle.up(wish, steps), steps, as_json)
+
+
+def _print_made(schema: str, state: "LabState", steps: "Steps", as_json: bool) -> None:
+    from lab import lifecycle, report
+
+    status = lifecycle.status(state.name)
     if as_json:
         phases = report.phases_content(steps.phases)
-        report.print_json("lab.up/v1", {**report.status_content(status, None), "phases": phases})
+        report.print_json(schema, {**report.status_content(status, None), "phases": phases})
     else:
         report.print_next_steps(status)
 
@@ -157,6 +169,65 @@ def down(c: Context, name: str | None = None, all: bool = False) -> None:  # noq
             failed = error.exit_code
     if failed is not None:
         sys.exit(failed)
+
+
+@task(help={"name": NAME, "output": OUTPUT})
+@command
+def reset(c: Context, name: str | None = None, output: str = "") -> None:
+    """Put a lab back to how it was when it was made, whatever was done to it."""
+    from lab import lifecycle
+    from lab.steps import Steps
+
+    as_json = _wants_json(c, output)
+    steps = Steps()
+    _print_made("lab.reset/v1", lifecycle.reset(_lab_name(c, name), steps), steps, as_json)
+
+
+@task(
+    positional=["snapshot"],
+    optional=["snapshot"],
+    help={
+        "snapshot": "the name to save it under; without one, show all snapshots",
+        "name": NAME,
+        "remove": "delete the snapshot of this name, or 'old' for all that cannot be used",
+        "output": OUTPUT,
+    },
+)
+@command
+def snapshot(
+    c: Context,
+    snapshot: str = "",
+    name: str | None = None,
+    remove: str | None = None,
+    output: str = "",
+) -> None:
+    """Save a running lab under a name to go back to, or show what is saved."""
+    from lab import lifecycle, report, warm
+    from lab.steps import Steps
+
+    as_json = _wants_json(c, output)
+    if remove is not None:
+        warm.remove(remove)
+    elif snapshot:
+        lifecycle.save(_lab_name(c, name), snapshot, Steps())
+    found = warm.list_all()
+    if as_json:
+        report.print_json("lab.snapshot/v1", report.snapshots_content(found))
+    else:
+        report.print_snapshots(found)
+
+
+@task(positional=["snapshot"], help={"snapshot": "what was saved", "name": NAME, "output": OUTPUT})
+@command
+def restore(c: Context, snapshot: str, name: str | None = None, output: str = "") -> None:
+    """Make a lab what it was when a snapshot was saved: invoke lab.restore before-join."""
+    from lab import lifecycle
+    from lab.steps import Steps
+
+    as_json = _wants_json(c, output)
+    steps = Steps()
+    state = lifecycle.restore(_lab_name(c, name), snapshot, steps)
+    _print_made("lab.restore/v1", state, steps, as_json)
 
 
 @task(name="status", help={"name": NAME, "output": OUTPUT})
@@ -351,6 +422,6 @@ def bench(c: Context, runs: str = "3", only: str = "", output: str = "") -> None
 
 
 namespace = Collection(bench)
-namespace.add_collection(
-    Collection("lab", up, down, status_, list_, ssh, exec_, logs, scale, doctor, image)
-)
+making = (up, down, reset, snapshot, restore)
+using = (status_, list_, ssh, exec_, logs, scale, doctor, image)
+namespace.add_collection(Collection("lab", *making, *using))

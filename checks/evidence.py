@@ -12,7 +12,7 @@ from lab.facts.model import ClusterFacts
 from lab.hops.observations import Reach, Traffic
 from lab.hops.probing import parse_reach, probe_script
 from lab.hops.situation import Situation
-from lab.node import on_all
+from lab.parallel import on_all
 from lab.process import run
 from lab.session import LabSession
 

@@ -25,7 +25,7 @@ from lab.hops.requesting import (
     with_ports,
 )
 from lab.hops.situation import Situation
-from lab.node import on_all
+from lab.parallel import on_all
 from lab.shell import Shell, succeed
 from lab.wait import Deadlines, wait_until
 

@@ -44,7 +44,8 @@ class LabState(BaseModel):
     """What is known of a lab between two commands.
 
     ``reached`` is the last stage that was completed, ``None`` while the machines are being
-    prepared. ``pace`` multiplies every deadline: 1 with hardware acceleration.
+    prepared. ``pace`` multiplies every deadline: 1 with hardware acceleration. ``origin`` is the
+    snapshot to which ``lab.reset`` goes back.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,6 +59,7 @@ class LabState(BaseModel):
     reached: Stage | None = None
     pace: float = 1.0
     access: dict[str, Access] = {}
+    origin: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

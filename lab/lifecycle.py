@@ -1,27 +1,22 @@
 """The life of a lab: up, down, status. The only module that knows the order of the steps."""
 
-import socket
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lab.access import close_connections, render_ssh_config
-from lab.errors import Conflict, LabError, NotReady, NotRunning, ProviderFailed, UsageError
+from lab import warm
+from lab.access import close_connections
+from lab.errors import Conflict, LabError, NotRunning, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
-from lab.node import Connect, Node, connected, on_all
-from lab.paths import expect_room_for_sockets, write_private
-from lab.process import last_lines
-from lab.providers import DEFAULT_PROVIDER, MachineState, Provider, provider_named
-from lab.service import Entry, ask_from_here, await_entries, await_running, deploy
+from lab.node import Connect, connected
+from lab.providers import DEFAULT_PROVIDER, MachineState, provider_named
+from lab.service import Entry, ask_from_here, await_entries, await_running
+from lab.snapshot import Snapshot, Unusable
 from lab.steps import Steps
-from lab.swarm import form_swarm, prepare_all
 from lab.topology import Topology
 from lab.topology_file import load_named_topology
 from lab.topology_rules import violations
-from lab.wait import Deadlines, wait_until
-
-CONSOLE_LINES = 12
+from lab.wait import Deadlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +25,7 @@ class Wish:
 
     ``topology`` is a file or the name of one of ours. ``None`` for it and for ``provider`` keeps
     what the lab has; a new lab then gets the article's topology and the default provider.
+    ``cold`` makes the machines boot even if there is a snapshot to start from.
     """
 
     name: str
@@ -37,6 +33,7 @@ class Wish:
     topology: str | None
     until: Stage
     rollback: bool = False
+    cold: bool = False
 
     def expect_known(self) -> None:
         """Make sure that what is named exists, before anything is locked or made.
@@ -84,9 +81,14 @@ def up(wish: Wish, steps: Steps, *, connect: Connect = connected) -> LabState:
         state = _saved(home, wish, steps)
         made_here = state is None or not _is_resumable(home, state, steps)
         try:
-            if state is None or made_here:
-                state = _start(home, _plan(home, wish, state), steps, connect)
-            return _complete(home, state, wish.until, steps, connect)
+            if state is not None and not made_here:
+                warm.wake(home, state, steps)
+                if _is_complete(state, wish.until):
+                    steps.note(f"lab {state.name} has reached {wish.until}: nothing to do")
+                    return state
+                return _finish(home, state, wish.until, steps, connect)
+            state = _make(home, _plan(home, wish, state), wish, steps, connect)
+            return warm.keep(home, state, steps)
         except BaseException:
             if wish.rollback and made_here:
                 steps.note("--rollback: removing what was made")
@@ -102,6 +104,69 @@ def down(name: str, steps: Steps) -> bool:
     with home.lock(), steps.step(f"Removing lab {name}"):
         _remove(home)
     return True
+
+
+def reset(name: str, steps: Steps, *, connect: Connect = connected) -> LabState:
+    """Put a lab back to how it was when it was made, whatever has been done to it since.
+
+    Raises:
+        NotRunning: There is no such lab.
+        LabError: It did not come up again.
+    """
+    home = lab_home(name)
+    with home.lock():
+        state = home.load()
+        try:
+            snapshot = warm.origin_of(state)
+        except Unusable as error:
+            steps.note(f"{error.brief}: {error.details}")
+            snapshot = None
+        if snapshot is not None:
+            return _replace(home, state, snapshot, steps)
+        steps.note("there is no snapshot to go back to: starting the lab afresh")
+        until = state.reached or Stage.SERVICE
+        wish = Wish(name, state.provider, None, until)
+        plan = _plan(home, wish, state)
+        return warm.keep(home, _make(home, plan, wish, steps, connect), steps)
+
+
+def save(name: str, snapshot: str, steps: Steps) -> Snapshot:
+    """Save a running lab under a name; see ``lab.warm.save_named``."""
+    found = require_running(name)
+    with found.home.lock():
+        return warm.save_named(found.home, found.state, snapshot, steps)
+
+
+def restore(name: str, snapshot: str, steps: Steps) -> LabState:
+    """Make a lab what it was when a snapshot was saved; it need not exist.
+
+    Raises:
+        UsageError: There is no such snapshot.
+        Conflict: The lab exists with another topology or provider.
+        LabError: It did not come up.
+    """
+    home = lab_home(name)
+    found = warm.find_named(snapshot)
+    manifest = found.manifest
+    with home.lock():
+        try:
+            state = home.load()
+        except LabError:
+            state = None
+        if state and (state.topology, state.provider) != (manifest.topology, manifest.provider):
+            raise Conflict(
+                f"Snapshot {snapshot} is of another topology than lab {name}",
+                details=f"it was saved from lab {manifest.lab}",
+                hint=f"invoke lab.restore {snapshot} --name another, or invoke lab.down first",
+            )
+        plan = state or LabState(
+            name=name,
+            provider=manifest.provider,
+            topology=manifest.topology,
+            created=datetime.now(UTC),
+            runtime=home.runtime,
+        )
+        return _replace(home, plan, found, steps)
 
 
 def status(name: str) -> LabStatus:
@@ -220,59 +285,33 @@ def _plan(home: LabHome, wish: Wish, earlier: LabState | None) -> LabState:
     )
 
 
-def _start(home: LabHome, state: LabState, steps: Steps, connect: Connect) -> LabState:
-    """Make the machines and prepare them: all of it, or the next ``up`` starts afresh."""
-    topology = state.topology
-    provider = provider_named(state.provider)
-    provider.preflight(topology)
-    expect_room_for_sockets(home.runtime, [node.name for node in topology.nodes])
-    _remove(home)
-    home.save(state)
-    machines = provider.create(home, topology, steps)
-    steps.note(machines.remark)
-    state = state.model_copy(update={"access": dict(machines.access), "pace": machines.pace})
-    home.save(state)
-    write_private(home.ssh_config, render_ssh_config(state.access, home.runtime))
-    with steps.step("Waiting for the machines to boot"):
-        on_all(topology.nodes, lambda node: _await_ssh(home, state, provider, node.name))
-    preparing = "Preparing Docker on every node: bridge, image, earlier marks"
-    with (
-        _with_consoles(home, state),
-        connect(home, state) as nodes,
-        steps.step(preparing),
-    ):
-        prepare_all(nodes, topology, Deadlines(state.pace))
-    return _reach(home, state, Stage.NODES)
+def _make(home: LabHome, plan: LabState, wish: Wish, steps: Steps, connect: Connect) -> LabState:
+    """Make a lab as far as is wished, from a snapshot if there is one, else by booting."""
+    if home.exists() or home.runtime.exists():
+        _remove(home)
+    state = None if wish.cold else warm.start(home, plan, wish.until, steps)
+    if state is None:
+        from lab import cold  # with everything Docker needs: half a second
+
+        state = cold.start(home, plan, steps, connect)
+    return (
+        state if state.reached is wish.until else _finish(home, state, wish.until, steps, connect)
+    )
 
 
-def _complete(
+def _finish(
     home: LabHome, state: LabState, until: Stage, steps: Steps, connect: Connect
 ) -> LabState:
-    """Do the stages after the machines that are wished and not yet reached."""
-    if until is Stage.NODES:
-        return state
-    if state.reached is Stage.SERVICE and _answers(state):
-        steps.note(f"lab {state.name} is up and answers: nothing to do")
-        return state
-    deadline = Deadlines(state.pace)
-    with _with_consoles(home, state), connect(home, state) as nodes:
-        with steps.step("Forming the swarm"):
-            form_swarm(nodes, state.topology, deadline)
-        state = _reach(home, state, Stage.SWARM)
-        if until is Stage.SERVICE:
-            _serve(nodes, state.topology, deadline, steps)
-            state = _reach(home, state, Stage.SERVICE)
-    return state
+    from lab import cold
+
+    return cold.complete(home, state, until, steps, connect)
 
 
-def _serve(nodes: Sequence[Node], topology: Topology, deadline: Deadlines, steps: Steps) -> None:
-    service = topology.service
-    manager = next(node for node in nodes if node.spec == topology.manager)
-    with steps.step(f"Deploying {service.name}: {service.replicas} replicas of {service.image}"):
-        tasks = deploy(manager, service, deadline)
-    service = service.model_copy(update={"replicas": len(tasks)})
-    with steps.step("Verifying: every replica answers through every node"):
-        await_entries(nodes, service, deadline)
+def _is_complete(state: LabState, until: Stage) -> bool:
+    """Say whether a lab has come as far as it shall, and still answers if it shall answer."""
+    if state.reached is None or STAGES.index(state.reached) < STAGES.index(until):
+        return False
+    return until is not Stage.SERVICE or _answers(state)
 
 
 def _answers(state: LabState) -> bool:
@@ -284,64 +323,11 @@ def _answers(state: LabState) -> bool:
     return True
 
 
-def _reach(home: LabHome, state: LabState, stage: Stage) -> LabState:
-    if state.reached is not None and STAGES.index(state.reached) >= STAGES.index(stage):
-        return state
-    state = state.model_copy(update={"reached": stage})
-    home.save(state)
-    return state
-
-
-def _await_ssh(home: LabHome, state: LabState, provider: Provider, node: str) -> None:
-    access = state.access[node]
-
-    def probe() -> bytes:
-        if not provider.states(home, state.topology)[node].running:
-            raise ProviderFailed(
-                f"The machine {node} ended while it was booting",
-                details=_console(home, provider, node),
-                hint="invoke lab.doctor",
-            )
-        try:
-            with socket.create_connection((access.host, access.port), timeout=3) as connection:
-                return connection.recv(64)
-        except OSError:
-            return b""
-
-    try:
-        wait_until(
-            probe,
-            lambda banner: banner.startswith(b"SSH-"),
-            what=f"{node} to answer ssh",
-            timeout_s=Deadlines(state.pace)(20),
-        )
-    except NotReady as error:
-        raise NotReady(
-            error.brief,
-            details=f"{error.details}\n{_console(home, provider, node)}",
-            hint="invoke lab.doctor",
-        ) from error
-
-
-@contextmanager
-def _with_consoles(home: LabHome, state: LabState) -> Iterator[None]:
-    """Add the end of every console to an error that says something did not come in time."""
-    provider = provider_named(state.provider)
-    try:
-        yield
-    except (NotReady, NotRunning) as error:
-        consoles = [_console(home, provider, node) for node in state.access]
-        raise type(error)(
-            error.brief, details="\n".join([error.details, *consoles]), hint=error.hint
-        ) from error
-
-
-def _console(home: LabHome, provider: Provider, node: str) -> str:
-    file = provider.console(home, node)
-    if file is None or not file.exists():
-        return f"{node} left no console output"
-    text = last_lines(file.read_text(errors="replace"), CONSOLE_LINES)
-    return f"last lines of its console ({file}):\n{text or '(nothing yet)'}"
+def _replace(home: LabHome, state: LabState, snapshot: Snapshot, steps: Steps) -> LabState:
+    """Remove a lab's machines, and make them anew from a snapshot where they were."""
+    _remove(home)
+    plan = state.model_copy(update={"reached": None, "runtime": home.runtime})
+    return warm.restore(home, plan, snapshot, state.access, steps)
 
 
 def _remove(home: LabHome) -> None:

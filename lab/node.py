@@ -1,20 +1,18 @@
 """One node of a lab: its part of the topology, a shell on it and its Docker Engine."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from threading import Thread
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-from lab import docker_api
-from lab.docker_api import Engine
 from lab.home import LabHome, LabState
-from lab.shell import Shell, SshShell
+from lab.parallel import on_all
+from lab.shell import Shell
 from lab.topology import NodeSpec
 
-S = TypeVar("S")
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from lab.docker_api import Engine
+
 API_TIMEOUT_S = 30.0
 
 
@@ -27,7 +25,7 @@ class Node:
 
     spec: NodeSpec
     shell: Shell
-    engine: Engine
+    engine: "Engine"
     entry: str
 
     @property
@@ -43,6 +41,9 @@ def connected(home: LabHome, state: LabState) -> Iterator[tuple[Node, ...]]:
     Raises:
         NotRunning: A node does not answer.
     """
+    from lab import docker_api  # both load half a second's worth of libraries
+    from lab.ssh import SshShell
+
     with ExitStack() as stack:
 
         def connect(spec: NodeSpec) -> Node:
@@ -64,23 +65,3 @@ def connected(home: LabHome, state: LabState) -> Iterator[tuple[Node, ...]]:
 
 Connect = Callable[[LabHome, LabState], AbstractContextManager[tuple[Node, ...]]]
 """What `connected` is: a test gives nodes that have no machine."""
-
-
-def on_all(items: Sequence[S], action: Callable[[S], T]) -> tuple[T, ...]:
-    """Do something with every item at the same time; return the results in the same order.
-
-    The first error is raised after all have ended. An interrupt is raised at once: the threads
-    are daemons, so that nobody who pressed Ctrl-C waits for a deadline of theirs.
-    """
-    futures: tuple[Future[T], ...] = tuple(Future() for _ in items)
-
-    def act(item: S, future: Future[T]) -> None:
-        try:
-            future.set_result(action(item))
-        except BaseException as error:  # noqa: BLE001 - raised again where the result is read
-            future.set_exception(error)
-
-    for item, future in zip(items, futures, strict=True):
-        Thread(target=act, args=(item, future), daemon=True).start()
-    wait(futures)
-    return tuple(future.result() for future in futures)

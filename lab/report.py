@@ -20,6 +20,7 @@ from lab.lifecycle import LabStatus
 from lab.look import SwarmView
 from lab.service import Entry
 from lab.steps import Phase
+from lab.warm import Listed
 
 WIDTH = 100
 
@@ -190,6 +191,49 @@ def print_images(images: Sequence[Image], current: str) -> None:
             manifest.packages.get("docker.io", "?"),
             f"{image.disk_bytes / 2**20:.0f} MiB",
             "yes" if manifest.key == current else "no (older inputs)",
+        )
+    out.print(table)
+
+
+def snapshots_content(listed: Sequence[Listed]) -> dict[str, object]:
+    """Return the snapshots as JSON-able data (schema ``lab.snapshot/v1``)."""
+    return {
+        "snapshots": [
+            {
+                "name": one.name,
+                "automatic": one.automatic,
+                "lab": one.snapshot and one.snapshot.manifest.lab,
+                "reached": one.snapshot and one.snapshot.manifest.reached,
+                "created": one.snapshot and one.created.isoformat(),
+                "expires": one.snapshot and one.snapshot.expires.isoformat(),
+                "disk_mib": one.snapshot and round(one.snapshot.disk_mib, 1),
+                "obstacle": one.obstacle,
+                "users": list(one.users),
+                "path": str(one.path),
+            }
+            for one in listed
+        ]
+    }
+
+
+def print_snapshots(listed: Sequence[Listed]) -> None:
+    """Print the snapshots that people named and those that lab.up keeps."""
+    out = console()
+    if not listed:
+        text = "No snapshot yet. The first lab.up keeps one; so does: invoke lab.snapshot NAME"
+        out.print(typed_here(text), soft_wrap=True)
+        return
+    table = _table("snapshot", "of lab", "reached", "made (UTC)", "disk", "used by", "usable")
+    for one in listed:
+        found = one.snapshot
+        table.add_row(
+            one.name,
+            ("any" if one.automatic else found.manifest.lab) if found else "?",
+            found.manifest.reached if found else "?",
+            f"{one.created:%Y-%m-%d %H:%M}" if found else "?",
+            f"{found.disk_mib:.0f} MiB" if found else "?",
+            ", ".join(one.users) or "-",
+            f"no: {one.obstacle}" if one.obstacle else "yes",
         )
     out.print(table)
 

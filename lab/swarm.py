@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from lab.docker_api import Engine, Member
 from lab.errors import Conflict, ProviderFailed
 from lab.image.recipe import NODE_TEST_ARCHIVE
-from lab.node import Node, on_all
+from lab.node import Node
+from lab.parallel import on_all
 from lab.shell import succeed
 from lab.topology import Topology
 from lab.wait import Deadlines, wait_until

@@ -33,6 +33,7 @@ PACKAGES = (
     "openssh-server",
     "procps",
     "python3-minimal",  # the node-test container is cut out of it
+    "qemu-guest-agent",  # a way in that needs no network and no new connection
     "systemd-sysv",
     "tcpdump",
     "xz-utils",  # the kernel's modules are unpacked while building
@@ -149,7 +150,12 @@ def recipe_key(build_tools: str) -> str:
 
 def inputs(build_tools: str) -> tuple[tuple[str, bytes], ...]:
     """Return everything an image is made of, each with a name."""
-    sources = [path for path in sorted(HERE.iterdir()) if path.suffix in (".py", ".sh")]
+    sources = [
+        path
+        for path in sorted(HERE.iterdir())
+        # How images are kept says nothing about what is in them.
+        if path.suffix in (".py", ".sh") and path.name != "store.py"
+    ]
     return (
         ("packages", "\n".join((SUITE, KERNEL, *PACKAGES)).encode()),
         ("build tools", build_tools.encode()),
@@ -180,6 +186,10 @@ def _entries() -> Iterator[Entry]:
     for generator in LEFT_OUT_GENERATORS:
         yield Entry(f"etc/systemd/system-generators/{generator}", link="/dev/null")
     yield Entry("etc/systemd/system/default.target", link="/lib/systemd/system/multi-user.target")
+    yield Entry(
+        "etc/systemd/system/multi-user.target.wants/qemu-guest-agent.service",
+        link="../qemu-guest-agent.service",
+    )
     yield Entry("etc/fstab", content=b"")
     # No name server can be reached. An address that refuses at once beats one that is silent:
     # dockerd asks for the registry of node-test's tag before it starts the first task, and a

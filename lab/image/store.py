@@ -14,8 +14,9 @@ from lab.errors import Conflict, UsageError
 from lab.image.build import Built, build
 from lab.image.recipe import recipe_key
 from lab.paths import cache_dir, private_dir, write_private
-from lab.process import run, using
+from lab.process import using
 from lab.steps import Steps
+from lab.version import version_of
 
 FILES = ("vmlinux", "initrd", "disk", "node-test.tar")
 PARTIAL = ".building-"
@@ -141,8 +142,7 @@ def remove_unused(which: str, current: str, steps: Steps) -> None:
 
 def current_key() -> str:
     """Return the key of the image that today's recipe and tools would build."""
-    tools = run(("mmdebstrap", "--version"), timeout_s=20).stdout.strip()
-    return recipe_key(tools)
+    return recipe_key(version_of("mmdebstrap"))
 
 
 def _build(key: str, steps: Steps, build: Callable[[Path, Steps], Built]) -> Image:

@@ -5,6 +5,7 @@ have. See docs/how-to/add-a-provider.md.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,7 @@ from typing import Protocol
 from lab.access import Access
 from lab.errors import UsageError
 from lab.home import LabHome
+from lab.shell import Shell
 from lab.steps import Steps
 from lab.topology import Topology
 
@@ -40,12 +42,59 @@ class MachineState:
     disk_mib: float
 
 
+class Snapshots(Protocol):
+    """Saves running machines, and makes copies of them that start where those were."""
+
+    def circumstances(self, topology: Topology) -> Mapping[str, str] | None:
+        """Return what a saved state depends on, by name; it fits as long as nothing differs.
+
+        ``None`` means that nothing could be restored now, because there is no image for example.
+        """
+
+    def save(self, home: LabHome, topology: Topology, directory: Path) -> None:
+        """Save all machines at the same moment into an empty private directory.
+
+        They pause meanwhile, a second or two, and go on, whatever happens.
+
+        Raises:
+            LabError: It did not succeed; the directory is worth nothing.
+        """
+
+    def restore(
+        self, home: LabHome, topology: Topology, directory: Path, earlier: Mapping[str, Access]
+    ) -> Machines:
+        """Start copies of saved machines, all at the same moment, where those were saved.
+
+        Args:
+            home: The new lab.
+            topology: Its topology, which is that of the saved machines.
+            directory: What ``save`` filled. It must not change while the copies live.
+            earlier: How the lab was reached before, if it shall be reached so again; or empty.
+
+        Raises:
+            LabError: It did not succeed; ``destroy`` clears away.
+        """
+
+    def shell(self, home: LabHome, node: str) -> AbstractContextManager[Shell]:
+        """Open a shell on a machine at once, where ssh would take its time."""
+
+    def settle(self, home: LabHome, topology: Topology) -> None:
+        """Tell copies what is different since they were saved: the time, and who they are."""
+
+    def wake(self, home: LabHome, topology: Topology) -> None:
+        """Let machines go on that a killed ``save`` left paused."""
+
+
 class Provider(Protocol):
     """Brings up, describes and removes the machines of one topology."""
 
     @property
     def name(self) -> str:
         """The word after ``--provider``."""
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """How its machines are saved and copied, if they can be."""
 
     def preflight(self, topology: Topology) -> None:
         """Raise PreflightFailed if this machine cannot carry the topology."""

@@ -14,12 +14,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lab.errors import CommandFailed, NotReady, ProviderFailed, UsageError
+from lab.errors import CommandFailed, NotReady, UsageError
 from lab.image.store import Image
 from lab.paths import cache_dir, private_dir, write_private
 from lab.process import end, run, using
 from lab.providers.qemu_command import CPU, QEMU, escaped
 from lab.steps import Steps
+from lab.version import version_of
 from lab.wait import wait_until
 
 KVM = Path("/dev/kvm")
@@ -63,13 +64,9 @@ def forced() -> Acceleration | None:
 
 def choose(image: Image, steps: Steps) -> Acceleration:
     """Return the accelerator to use: forced, remembered, or found by a probe of up to 4 s."""
-    asked = forced()
-    if asked is not None:
-        return asked
-    circumstances = _circumstances(image)
-    known = remembered()
-    if known is not None and known.circumstances == circumstances:
-        return known
+    settled = settled_for(image)
+    if settled is not None:
+        return settled
     obstacle = _obstacle()
     if obstacle is None:
         with steps.step("Trying hardware acceleration with a real kernel"):
@@ -77,11 +74,20 @@ def choose(image: Image, steps: Steps) -> Acceleration:
     verdict = Acceleration(
         accelerator="tcg" if obstacle else "kvm",
         reason=obstacle or "a Linux kernel booted on /dev/kvm",
-        circumstances=circumstances,
+        circumstances=_circumstances(image),
     )
     private_dir(cache_dir())
     write_private(_cache_file(), verdict.model_dump_json() + "\n")
     return verdict
+
+
+def settled_for(image: Image) -> Acceleration | None:
+    """Return the accelerator if it is known without a probe: forced, or remembered."""
+    asked = forced()
+    if asked is not None:
+        return asked
+    known = remembered()
+    return known if known is not None and known.circumstances == _circumstances(image) else None
 
 
 def remembered() -> Acceleration | None:
@@ -145,10 +151,7 @@ def _circumstances(image: Image) -> str:
     except OSError:
         seen = "absent"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    qemu = run((QEMU, "--version"), timeout_s=10).stdout.splitlines()
-    if not qemu:
-        raise ProviderFailed(f"{QEMU} --version prints nothing")
-    return "|".join((boot, platform.release(), qemu[0], image.manifest.kernel, seen))
+    return "|".join((boot, platform.release(), version_of(QEMU), image.manifest.kernel, seen))
 
 
 def _cache_file() -> Path:

@@ -27,6 +27,35 @@ ACCELERATOR = {
 
 
 @dataclass(frozen=True, slots=True)
+class Plugs:
+    """What a machine is connected to.
+
+    Attributes:
+        ssh_port: Loopback port forwarded to the node's port 22.
+        entry_port: Loopback port forwarded to the node's published port.
+        published_port: The published port on the node.
+        link: This machine's end of the private link, a socket path.
+        peer: The other end: the other machine's, or the hub's for this machine.
+        agent: Socket of the guest agent.
+    """
+
+    ssh_port: int
+    entry_port: int
+    published_port: int
+    link: Path
+    peer: Path
+    agent: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ram:
+    """A file that is the machine's memory; ``shared``: what the machine writes goes into it."""
+
+    path: Path
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MachineSpec:
     """Everything that differs between two machines.
 
@@ -36,14 +65,15 @@ class MachineSpec:
         number: Position in the topology, from 1; makes the MAC addresses.
         memory_mib: RAM.
         accelerator: ``kvm`` or ``tcg``.
-        directory: Where its disk, initrd, console and pid file are.
+        directory: Where its console and pid file are.
         kernel: The uncompressed kernel.
-        ssh_port: Loopback port forwarded to the node's port 22.
-        entry_port: Loopback port forwarded to the node's published port.
-        published_port: The published port on the node.
+        initrd: The initial RAM disk.
+        disk: The disk, qcow2.
         management: Network of the user-mode NIC, CIDR.
-        link: This machine's end of the private link, a socket path.
-        peer: The other end: the other machine's, or the hub's for this machine.
+        monitor: Socket of QEMU's machine protocol.
+        plugs: What it is connected to; nothing for a machine that never runs.
+        ram: Its memory as a file; QEMU's own if ``None``.
+        incoming: Where its state comes from, as after ``-incoming``; it boots if ``None``.
     """
 
     name: str
@@ -53,51 +83,83 @@ class MachineSpec:
     accelerator: str
     directory: Path
     kernel: Path
-    ssh_port: int
-    entry_port: int
-    published_port: int
+    initrd: Path
+    disk: Path
     management: str
-    link: Path
-    peer: Path
+    monitor: Path
+    plugs: Plugs | None
+    ram: Ram | None = None
+    incoming: str | None = None
 
 
 def machine_argv(machine: MachineSpec) -> list[str]:
     """Return the command line of one machine; the process puts itself into the background."""
     home = machine.directory
-    disk = escaped(home / "disk.qcow2")
-    forwards = (
-        f"hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22,"
-        f"hostfwd=tcp:127.0.0.1:{machine.entry_port}-:{machine.published_port}"
-    )
     # fmt: off
     return [
         QEMU,
         "-name", f"{machine.lab}-{machine.name}",
         "-nodefaults", "-no-user-config",
         "-display", "none",
-        "-machine", "q35,vmport=off",
+        *_memory(machine),
         "-accel", ACCELERATOR[machine.accelerator],
         "-cpu", CPU[machine.accelerator],
         "-smp", "1",
-        "-m", str(machine.memory_mib),
         "-kernel", str(machine.kernel),
-        "-initrd", str(home / "initrd"),
+        "-initrd", str(machine.initrd),
         "-append", KERNEL_ARGUMENTS,
         # The disk is thrown away with the lab: never wait for the host's disk.
-        "-drive", f"if=none,id=disk,file={disk},cache=unsafe,discard=unmap",
+        "-drive", f"if=none,id=disk,file={escaped(machine.disk)},cache=unsafe,discard=unmap",
         "-device", "virtio-blk-pci,drive=disk",
-        # restrict: a lab reaches nothing but itself, so it is the same with and without internet.
-        "-netdev", f"user,id=management,net={machine.management},restrict=on,{forwards}",
+        *_connections(machine),
         "-device", f"virtio-net-pci,netdev=management,mac={mac(machine, 0)},romfile=",
-        "-netdev", _dgram("link", machine.link, machine.peer),
         "-device", f"virtio-net-pci,netdev=link,mac={mac(machine, 1)},romfile=",
         "-device", "virtio-rng-pci",
-        "-chardev", f"file,id=console,path={escaped(home / 'console.log')}",
+        # Tells the guest's kernel that it is a copy, which makes new randomness (vmgenid).
+        "-device", "vmgenid,guid=auto",
+        "-device", "virtio-serial-pci",
+        "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+        "-chardev", f"file,id=console,path={escaped(home / 'console.log')},append=on",
         "-serial", "chardev:console",
+        "-chardev", f"socket,id=monitor,path={escaped(machine.monitor)},server=on,wait=off",
+        "-mon", "chardev=monitor,mode=control",
+        *(("-incoming", machine.incoming) if machine.incoming else ()),
         "-pidfile", str(home / "pid"),
         "-daemonize",
     ]
     # fmt: on
+
+
+def _memory(machine: MachineSpec) -> tuple[str, ...]:
+    size = ("-m", str(machine.memory_mib))
+    if machine.ram is None:
+        return ("-machine", "q35,vmport=off", *size)
+    share = "on" if machine.ram.shared else "off"
+    return (
+        "-machine",
+        "q35,vmport=off,memory-backend=pc.ram",
+        *size,
+        "-object",
+        # The name of the memory in a saved state must be the one it has without a file: pc.ram.
+        "memory-backend-file,id=pc.ram,x-use-canonical-path-for-ramblock-id=off,"
+        f"size={machine.memory_mib}M,mem-path={escaped(machine.ram.path)},share={share}",
+    )
+
+
+def _connections(machine: MachineSpec) -> tuple[str, ...]:
+    # restrict: a lab reaches nothing but itself, so it is the same with and without internet.
+    management = f"user,id=management,net={machine.management},restrict=on"
+    if machine.plugs is None:
+        link, agent = "hubport,id=link,hubid=0", "null,id=agent"
+    else:
+        plugs = machine.plugs
+        management += (
+            f",hostfwd=tcp:127.0.0.1:{plugs.ssh_port}-:22"
+            f",hostfwd=tcp:127.0.0.1:{plugs.entry_port}-:{plugs.published_port}"
+        )
+        link = _dgram("link", plugs.link, plugs.peer)
+        agent = f"socket,id=agent,path={escaped(plugs.agent)},server=on,wait=off"
+    return ("-netdev", management, "-netdev", link, "-chardev", agent)
 
 
 def hub_argv(ends: tuple[tuple[Path, Path], ...], pid_file: Path) -> list[str]:

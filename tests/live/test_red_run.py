@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from lab.session import LabSession
-from lab.shell import SshShell, succeed
+from lab.shell import succeed
+from lab.ssh import SshShell
 
 ROOT = Path(__file__).parents[2]
 CHECKS_TIMEOUT_S = 600.0

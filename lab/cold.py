@@ -1,0 +1,132 @@
+"""Bringing a lab up step by step: machines, Docker, swarm, service."""
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from lab.access import render_ssh_config
+from lab.errors import NotReady, NotRunning, ProviderFailed
+from lab.home import STAGES, LabHome, LabState, Stage
+from lab.node import Connect, Node
+from lab.parallel import on_all
+from lab.paths import expect_room_for_sockets, write_private
+from lab.process import last_lines
+from lab.providers import Provider, provider_named
+from lab.service import await_entries, deploy
+from lab.steps import Steps
+from lab.swarm import form_swarm, prepare_all
+from lab.topology import Topology
+from lab.wait import Deadlines, wait_until
+
+CONSOLE_LINES = 12
+
+
+def start(home: LabHome, state: LabState, steps: Steps, connect: Connect) -> LabState:
+    """Make the machines and prepare them: all of it, or the next ``up`` starts afresh."""
+    topology = state.topology
+    provider = provider_named(state.provider)
+    provider.preflight(topology)
+    expect_room_for_sockets(home.runtime, [node.name for node in topology.nodes])
+    home.save(state)
+    machines = provider.create(home, topology, steps)
+    steps.note(machines.remark)
+    state = state.model_copy(update={"access": dict(machines.access), "pace": machines.pace})
+    home.save(state)
+    write_private(home.ssh_config, render_ssh_config(state.access, home.runtime))
+    with steps.step("Waiting for the machines to boot"):
+        on_all(topology.nodes, lambda node: _await_ssh(home, state, provider, node.name))
+    preparing = "Preparing Docker on every node: bridge, image, earlier marks"
+    with (
+        _with_consoles(home, state),
+        connect(home, state) as nodes,
+        steps.step(preparing),
+    ):
+        prepare_all(nodes, topology, Deadlines(state.pace))
+    return _reach(home, state, Stage.NODES)
+
+
+def complete(
+    home: LabHome, state: LabState, until: Stage, steps: Steps, connect: Connect
+) -> LabState:
+    """Do the stages after the machines that are wished and not yet reached."""
+    if until is Stage.NODES:
+        return state
+    deadline = Deadlines(state.pace)
+    with _with_consoles(home, state), connect(home, state) as nodes:
+        with steps.step("Forming the swarm"):
+            form_swarm(nodes, state.topology, deadline)
+        state = _reach(home, state, Stage.SWARM)
+        if until is Stage.SERVICE:
+            _serve(nodes, state.topology, deadline, steps)
+            state = _reach(home, state, Stage.SERVICE)
+    return state
+
+
+def _serve(nodes: Sequence[Node], topology: Topology, deadline: Deadlines, steps: Steps) -> None:
+    service = topology.service
+    manager = next(node for node in nodes if node.spec == topology.manager)
+    with steps.step(f"Deploying {service.name}: {service.replicas} replicas of {service.image}"):
+        tasks = deploy(manager, service, deadline)
+    service = service.model_copy(update={"replicas": len(tasks)})
+    with steps.step("Verifying: every replica answers through every node"):
+        await_entries(nodes, service, deadline)
+
+
+def _reach(home: LabHome, state: LabState, stage: Stage) -> LabState:
+    if state.reached is not None and STAGES.index(state.reached) >= STAGES.index(stage):
+        return state
+    state = state.model_copy(update={"reached": stage})
+    home.save(state)
+    return state
+
+
+def _await_ssh(home: LabHome, state: LabState, provider: Provider, node: str) -> None:
+    access = state.access[node]
+
+    def probe() -> bytes:
+        if not provider.states(home, state.topology)[node].running:
+            raise ProviderFailed(
+                f"The machine {node} ended while it was booting",
+                details=_console(home, provider, node),
+                hint="invoke lab.doctor",
+            )
+        try:
+            with socket.create_connection((access.host, access.port), timeout=3) as connection:
+                return connection.recv(64)
+        except OSError:
+            return b""
+
+    try:
+        wait_until(
+            probe,
+            lambda banner: banner.startswith(b"SSH-"),
+            what=f"{node} to answer ssh",
+            timeout_s=Deadlines(state.pace)(20),
+        )
+    except NotReady as error:
+        raise NotReady(
+            error.brief,
+            details=f"{error.details}\n{_console(home, provider, node)}",
+            hint="invoke lab.doctor",
+        ) from error
+
+
+@contextmanager
+def _with_consoles(home: LabHome, state: LabState) -> Iterator[None]:
+    """Add the end of every console to an error that says something did not come in time."""
+    provider = provider_named(state.provider)
+    try:
+        yield
+    except (NotReady, NotRunning) as error:
+        consoles = [_console(home, provider, node) for node in state.access]
+        raise type(error)(
+            error.brief, details="\n".join([error.details, *consoles]), hint=error.hint
+        ) from error
+
+
+def _console(home: LabHome, provider: Provider, node: str) -> str:
+    file = provider.console(home, node)
+    if file is None or not file.exists():
+        return f"{node} left no console output"
+    text = last_lines(file.read_text(errors="replace"), CONSOLE_LINES)
+    return f"last lines of its console ({file}):\n{text or '(nothing yet)'}"

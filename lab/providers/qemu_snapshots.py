@@ -1,0 +1,318 @@
+"""Saving running machines and making copies of them that start where those were.
+
+A saved machine is its memory as a plain file, the state of its devices, its disk and its keys. A
+copy maps the file copy-on-write (``share=off``) and reads only the device state, a few hundred
+KiB; ``x-ignore-shared`` is what makes QEMU leave the memory out (migration/ram.c). So copies
+start in a fraction of a second and share what they do not change, through the page cache.
+
+A machine's own memory is not such a file: dirty pages of a file are written to the disk all the
+time. So saving moves the paused machine's state over a socket into a second QEMU whose memory is
+the new file, which then writes the device state and ends; the machine itself goes on.
+"""
+
+import platform
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from lab.access import Access
+from lab.errors import LabError, NotRunning
+from lab.home import LabHome
+from lab.image.store import Image, current_key, find_image
+from lab.parallel import on_all
+from lab.paths import private_dir
+from lab.process import end, run, using
+from lab.providers import Machines
+from lab.providers.acceleration import Acceleration, settled_for
+from lab.providers.agent import AgentShell, set_clock
+from lab.providers.ports import reserving
+from lab.providers.qemu_command import QEMU, MachineSpec, Ram, mac, machine_argv
+from lab.providers.qemu_machines import (
+    Record,
+    access_of,
+    agent_socket,
+    launch,
+    load,
+    machine_spec,
+    make_disk,
+    monitor_socket,
+    new_ports,
+    save,
+    start_machines,
+)
+from lab.providers.qmp import Monitor, await_migration, monitor
+from lab.shell import Shell, succeed
+from lab.topology import NodeSpec, Topology
+from lab.topology_rules import MANAGEMENT_SUBNET
+from lab.version import version_of
+
+MOVE_S = 60.0
+"""How long a machine's state may take to be moved: 1 GiB of memory takes about a second."""
+CONVERT_S = 120.0
+IGNORE_SHARED = "x-ignore-shared"
+
+
+class QemuSnapshots:
+    """See ``lab.providers.Snapshots``."""
+
+    def circumstances(self, topology: Topology) -> Mapping[str, str] | None:
+        """Return what a saved state depends on; ``None`` before there is an image."""
+        found = _today()
+        if found is None:
+            return None
+        image, acceleration = found
+        argv = [
+            argument
+            for number, node in enumerate(topology.nodes, start=1)
+            for argument in machine_argv(_anonymous(number, node, acceleration.accelerator))
+        ]
+        return {
+            "qemu": version_of(QEMU),
+            "image": image.manifest.key,
+            "machine": shlex.join(argv),
+            # A copy that runs on the processor itself must find the one it was made on.
+            "processor": _processor() if acceleration.accelerator == "kvm" else platform.machine(),
+        }
+
+    def save(self, home: LabHome, topology: Topology, directory: Path) -> None:
+        """Save all machines at the same moment; see ``Snapshots.save``."""
+        record = _known(home)
+        with ExitStack() as stack:
+            machines = {
+                node.name: stack.enter_context(_monitor(home, node.name))
+                for node in topology.nodes
+            }
+            try:
+                on_all(tuple(machines.values()), lambda m: m.execute("stop"), interruptible=False)
+                on_all(
+                    topology.nodes,
+                    lambda node: _save_machine(
+                        home, topology, record, node, machines[node.name], directory
+                    ),
+                    interruptible=False,
+                )
+            finally:
+                for machine in machines.values():
+                    machine.execute("cont")
+        for key in ("id_ed25519", "id_ed25519.pub"):
+            _copy(home.path / key, directory / key)
+
+    def restore(
+        self,
+        home: LabHome,
+        topology: Topology,
+        directory: Path,
+        earlier: Mapping[str, Access],
+    ) -> Machines:
+        """Start copies of saved machines; see ``Snapshots.restore``."""
+        found = _today()
+        if found is None:
+            raise LabError("There is no image for the machines", hint="invoke lab.image")
+        image, acceleration = found
+        with reserving():
+            record = Record(
+                image=image.path,
+                accelerator=acceleration.accelerator,
+                pace=acceleration.pace,
+                remark=str(acceleration),
+                ports=_ports(earlier) or new_ports(topology),
+            )
+            save(home, record)
+            machines = on_all(
+                topology.nodes, lambda node: _prepare_copy(home, topology, record, node, directory)
+            )
+            start_machines(home, topology, record, machines)
+        for key in ("id_ed25519", "id_ed25519.pub"):
+            _copy(directory / key, home.path / key)
+        self._load_states(home, topology, directory)
+        keys = {
+            node.name: (directory / node.name / "ssh_host_ed25519_key.pub").read_text()
+            for node in topology.nodes
+        }
+        return Machines(access_of(home, record, keys), record.pace, record.remark)
+
+    @contextmanager
+    def shell(self, home: LabHome, node: str) -> Iterator[Shell]:
+        """Open a shell on a machine that needs no ssh."""
+        with self._agent(home, node) as agent:
+            yield AgentShell(node, agent)
+
+    def settle(self, home: LabHome, topology: Topology) -> None:
+        """Set the clocks, and give the cards the addresses of this lab; see ``Snapshots``."""
+        record = _known(home)
+
+        def settle(node: NodeSpec) -> None:
+            spec = machine_spec(home, topology, record, node, Path("-"))
+            with self._agent(home, node.name) as agent:
+                set_clock(agent)
+                succeed(AgentShell(node.name, agent), _cards(spec), timeout_s=MOVE_S)
+
+        on_all(topology.nodes, settle)
+
+    def wake(self, home: LabHome, topology: Topology) -> None:
+        """Let machines go on that a killed ``save`` left paused; see ``Snapshots.wake``."""
+        end(using(QEMU, *(_mold_socket(home, node.name) for node in topology.nodes)))
+        for node in topology.nodes:
+            with _monitor(home, node.name) as machine:
+                if machine.execute("query-status")["status"] in ("paused", "postmigrate"):
+                    machine.execute("cont")
+
+    def _agent(self, home: LabHome, node: str) -> AbstractContextManager[Monitor]:
+        socket = agent_socket(home, node)
+        return monitor(socket, f"the guest agent of {node}", greets=False)
+
+    def _load_states(self, home: LabHome, topology: Topology, directory: Path) -> None:
+        with ExitStack() as stack:
+            machines = tuple(
+                stack.enter_context(_monitor(home, node.name)) for node in topology.nodes
+            )
+            for node, machine in zip(topology.nodes, machines, strict=True):
+                _ignore_shared(machine, on=True)
+                source = f"exec:cat {shlex.quote(str(directory / node.name / 'devices'))}"
+                machine.execute("migrate-incoming", {"uri": source})
+            for node, machine in zip(topology.nodes, machines, strict=True):
+                await_migration(machine, node.name, timeout_s=MOVE_S)
+            for machine in machines:
+                machine.execute("cont")
+
+
+def _save_machine(
+    home: LabHome,
+    topology: Topology,
+    record: Record,
+    node: NodeSpec,
+    machine: Monitor,
+    directory: Path,
+) -> None:
+    target = private_dir(directory / node.name)
+    source_dir = home.node_dir(node.name)
+    spec = machine_spec(home, topology, record, node, target / "initrd")
+    # Over the image alone, so that a snapshot of a copy does not need the copy's snapshot.
+    run(
+        (
+            *("qemu-img", "convert", "--force-share", "-O", "qcow2", "-F", "raw"),
+            *("-B", record.image / "disk", source_dir / "disk.qcow2", target / "disk.qcow2"),
+        ),
+        timeout_s=CONVERT_S,
+    )
+    for name in ("initrd", "ssh_host_ed25519_key.pub"):
+        _copy(source_dir / name, target / name)
+    entrance = home.runtime / f"{node.name}.in"
+    mold = replace(
+        spec,
+        directory=target,
+        disk=target / "disk.qcow2",
+        monitor=_mold_socket(home, node.name),
+        plugs=None,
+        ram=Ram(target / "ram", shared=True),
+        incoming=f"unix:{entrance}",
+    )
+    process = launch(f"the mold of {node.name}", machine_argv(mold), target)
+    try:
+        _pour(machine, mold, entrance, target / "devices")
+    finally:
+        end([process])
+    for leftover in ("pid", "console.log"):
+        (target / leftover).unlink(missing_ok=True)
+    for file in target.iterdir():
+        file.chmod(0o600)
+
+
+def _pour(machine: Monitor, mold: MachineSpec, entrance: Path, devices: Path) -> None:
+    _ignore_shared(machine, on=False)
+    # Unlimited: the default of 128 MiB/s is meant for networks.
+    machine.execute("migrate-set-parameters", {"max-bandwidth": 0})
+    machine.execute("migrate", {"uri": f"unix:{entrance}"})
+    await_migration(machine, mold.name, timeout_s=MOVE_S)
+    with monitor(mold.monitor, f"the mold of {mold.name}") as copy:
+        await_migration(copy, mold.name, timeout_s=MOVE_S)
+        _ignore_shared(copy, on=True)
+        copy.execute("migrate", {"uri": f"exec:cat > {shlex.quote(str(devices))}"})
+        await_migration(copy, mold.name, timeout_s=MOVE_S)
+
+
+def _prepare_copy(
+    home: LabHome, topology: Topology, record: Record, node: NodeSpec, directory: Path
+) -> MachineSpec:
+    saved = directory / node.name
+    own = private_dir(home.node_dir(node.name))
+    make_disk(saved / "disk.qcow2", "qcow2", own / "disk.qcow2")
+    for name in ("initrd", "ssh_host_ed25519_key.pub"):
+        _copy(saved / name, own / name)
+    spec = machine_spec(home, topology, record, node, own / "initrd")
+    return replace(spec, ram=Ram(saved / "ram", shared=False), incoming="defer")
+
+
+def _cards(spec: MachineSpec) -> str:
+    """Return the script that gives a copy's network cards the addresses of its lab.
+
+    ``arp_notify`` (see the image's sysctls) tells the neighbours at once.
+    """
+    return "; ".join(f"ip link set eth{card} address {mac(spec, card)}" for card in (0, 1))
+
+
+def _ignore_shared(machine: Monitor, *, on: bool) -> None:
+    capabilities = [{"capability": IGNORE_SHARED, "state": on}]
+    machine.execute("migrate-set-capabilities", {"capabilities": capabilities})
+
+
+def _mold_socket(home: LabHome, node: str) -> Path:
+    return home.runtime / f"{node}.mold"
+
+
+def _monitor(home: LabHome, node: str) -> AbstractContextManager[Monitor]:
+    return monitor(monitor_socket(home, node), f"the QEMU of {node}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    target.chmod(0o600)
+
+
+def _today() -> tuple[Image, Acceleration] | None:
+    """Return the image and the accelerator a machine would get now, if both are known."""
+    image = find_image(current_key())
+    acceleration = None if image is None else settled_for(image)
+    return None if image is None or acceleration is None else (image, acceleration)
+
+
+def _known(home: LabHome) -> Record:
+    record = load(home)
+    if record is None:
+        raise NotRunning(f"Nothing is known of the machines of lab {home.name}")
+    return record
+
+
+def _ports(earlier: Mapping[str, Access]) -> dict[str, tuple[int, int]]:
+    return {
+        node: (access.port, int(access.entry.rpartition(":")[2]))
+        for node, access in earlier.items()
+    }
+
+
+def _anonymous(number: int, node: NodeSpec, accelerator: str) -> MachineSpec:
+    """Return the machine of a node without anything that belongs to one lab."""
+    nowhere = Path("-")
+    return MachineSpec(
+        name=node.name,
+        lab="-",
+        number=number,
+        memory_mib=node.memory_mib,
+        accelerator=accelerator,
+        directory=nowhere,
+        kernel=nowhere,
+        initrd=nowhere,
+        disk=nowhere,
+        management=str(MANAGEMENT_SUBNET),
+        monitor=nowhere,
+        plugs=None,
+    )
+
+
+def _processor() -> str:
+    text = Path("/proc/cpuinfo").read_text(errors="replace")
+    wanted = ("model name", "flags", "microcode")
+    return "|".join(sorted({line for line in text.splitlines() if line.startswith(wanted)}))

@@ -1,0 +1,45 @@
+"""Which version of a program is installed; remembered, because asking takes as long as we do."""
+
+import json
+from pathlib import Path
+
+from lab.errors import CommandFailed
+from lab.paths import cache_dir, private_dir, write_private
+from lab.process import find_program, missing, run
+
+ASK_S = 20.0
+
+
+def version_of(program: str) -> str:
+    """Return the first line of ``PROGRAM --version``.
+
+    The answer is kept for as long as the program's file is the same, by path, size and time.
+
+    Raises:
+        PreflightFailed: The program is not installed.
+        CommandFailed: It does not say.
+    """
+    where = find_program(program)
+    if where is None:
+        raise missing(program)
+    path = Path(where)
+    found = path.stat()
+    key = f"{path} {found.st_size} {found.st_mtime_ns}"
+    known = _known()
+    if key not in known:
+        lines = run((path, "--version"), timeout_s=ASK_S).stdout.splitlines()
+        if not lines:
+            raise CommandFailed(f"{program} --version prints nothing", details=str(path))
+        others = {k: v for k, v in known.items() if not k.startswith(f"{path} ")}
+        known = others | {key: lines[0].strip()}
+        private_dir(cache_dir())
+        write_private(cache_dir() / "versions.json", json.dumps(known, indent=2) + "\n")
+    return known[key]
+
+
+def _known() -> dict[str, str]:
+    try:
+        found = json.loads((cache_dir() / "versions.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}

@@ -1,0 +1,415 @@
+"""Snapshots in the life of a lab: coming up from one, keeping one, going back to one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab.access import Access, render_ssh_config
+from lab.errors import Conflict, LabError, UsageError
+from lab.home import STAGES, LabHome, LabState, Stage, lab_home, lab_names
+from lab.parallel import on_all
+from lab.paths import expect_room_for_sockets, write_private
+from lab.providers import Provider, Snapshots, provider_named
+from lab.service import ask_from_here, await_entries
+from lab.shell import Shell, succeed
+from lab.snapshot import (
+    Contents,
+    Snapshot,
+    Store,
+    Unusable,
+    automatic,
+    expect_name,
+    expect_room,
+    key_of,
+    named,
+    read_snapshot,
+)
+from lab.steps import Steps
+from lab.topology import Topology
+from lab.units import format_duration
+from lab.wait import Deadlines
+
+VERIFY_S = 4.0
+"""Deadline on real hardware for a copy to answer; it answers at once or never."""
+DISK_MIB = 300
+"""Room for a node's disk and device state beside its memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a saved node, as requests go through it; see ``lab.service.Doorway``."""
+
+    name: str
+    shell: Shell
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A snapshot in the list: ``obstacle`` says why it cannot be used, if it cannot.
+
+    ``snapshot`` is ``None`` if not even its manifest can be read. ``users`` are the labs that go
+    back to it when they are reset.
+    """
+
+    path: Path
+    automatic: bool
+    snapshot: Snapshot | None
+    obstacle: str
+    users: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.path.name
+
+    @property
+    def created(self) -> datetime:
+        """When it was made, or the beginning of time if nobody can tell."""
+        return self.snapshot.manifest.created if self.snapshot else datetime.fromtimestamp(0, UTC)
+
+
+def start(home: LabHome, plan: LabState, until: Stage, steps: Steps) -> LabState | None:
+    """Bring a lab up from the automatic snapshot that comes nearest to ``until``.
+
+    Nothing of the lab may be left. A snapshot that cannot be used, or does not pass the same
+    verification as a cold start, is named and deleted.
+
+    Returns:
+        The state of the lab, or ``None`` if there was no snapshot to use; then again nothing of
+        the lab is left.
+    """
+    provider = provider_named(plan.provider)
+    found = _nearest(provider, plan.topology, until, steps)
+    if found is None:
+        return None
+    try:
+        return restore(home, plan, found, {}, steps)
+    except LabError as error:
+        clear(home, provider)
+        steps.note(f"{error.brief}: starting cold")
+        if not users_of(found):
+            steps.note(f"deleting snapshot {found.name}")
+            automatic().remove(found.name)
+        return None
+
+
+def restore(
+    home: LabHome, plan: LabState, snapshot: Snapshot, earlier: Mapping[str, Access], steps: Steps
+) -> LabState:
+    """Make the machines of a lab from a snapshot, and verify what it promises.
+
+    Args:
+        home: The lab, of which nothing is left.
+        plan: Its state before anything is made.
+        snapshot: What to start from.
+        earlier: How it was reached before; empty for a new lab.
+        steps: Shows progress.
+
+    Raises:
+        LabError: It did not come up. What was made is still there.
+    """
+    manifest = snapshot.manifest
+    snapshots = _snapshots(plan.provider)
+    expect_room_for_sockets(home.runtime, [node.name for node in plan.topology.nodes])
+    home.save(plan)
+    count = len(plan.topology.nodes)
+    made = format_duration((datetime.now(UTC) - manifest.created).total_seconds())
+    with steps.step(f"Restoring {count} machines from a snapshot made {made} ago"):
+        machines = snapshots.restore(home, plan.topology, snapshot.path, earlier)
+        state = plan.model_copy(
+            update={
+                "access": dict(machines.access),
+                "pace": machines.pace,
+                "origin": snapshot.path,
+            }
+        )
+        home.save(state)
+        write_private(home.ssh_config, render_ssh_config(state.access, home.runtime))
+        snapshots.settle(home, plan.topology)
+    deadline = Deadlines(state.pace * max(1, count / 2))
+    with _copies(home, state, snapshots) as copies:
+        if manifest.answers:
+            with steps.step("Verifying: every replica answers through every node"):
+                await_entries(copies, state.topology.service, deadline, base_s=VERIFY_S)
+        else:
+            with steps.step("Verifying: every node's Docker Engine answers"):
+                on_all(copies, lambda copy: _expect_engine(copy, deadline(VERIFY_S)))
+    state = state.model_copy(update={"reached": manifest.reached})
+    home.save(state)
+    return state
+
+
+def keep(home: LabHome, state: LabState, steps: Steps) -> LabState:
+    """Save a lab that was just made and verified, unless that was done before.
+
+    Whatever prevents it is said and does no harm: the lab is up.
+    """
+    provider = provider_named(state.provider)
+    found = _circumstances(provider, state.topology)
+    if found is None or state.reached is None:
+        return state
+    store, key = automatic(), key_of(state.topology, state.reached, found)
+    try:
+        if _usable(store, key, found, steps) is None:
+            _save(home, state, store, key, found, steps)
+            _forget_predecessors(store, key, steps)
+    except LabError as error:
+        steps.note(f"no snapshot for the next start: {error.brief}. {error.details}")
+        return state
+    state = state.model_copy(update={"origin": store.path_of(key)})
+    home.save(state)
+    return state
+
+
+def save_named(home: LabHome, state: LabState, name: str, steps: Steps) -> Snapshot:
+    """Save a running lab under a name, replacing what had that name.
+
+    Raises:
+        UsageError: The name will not do, or the provider cannot save its machines.
+        LabError: It did not succeed; an earlier snapshot of that name is still there.
+    """
+    store = named()
+    expect_name(name)
+    snapshots = _snapshots(state.provider)
+    if state.reached is None:
+        raise Conflict(
+            f"The machines of lab {home.name} are not prepared",
+            hint=f"invoke lab.up --name {home.name}",
+        )
+    circumstances = snapshots.circumstances(state.topology) or {}
+    _save(home, state, store, name, circumstances, steps)
+    return read_snapshot(store.path_of(name))
+
+
+def find_named(name: str) -> Snapshot:
+    """Return the snapshot a person named.
+
+    Raises:
+        UsageError: There is none.
+        Unusable: It is damaged, too old, or made under other circumstances.
+    """
+    store = named()
+    if expect_name(name) not in store.names():
+        raise UsageError(
+            f"There is no snapshot {name}",
+            details=f"known: {', '.join(store.names()) or 'none'}",
+            hint=f"invoke lab.snapshot {name}",
+        )
+    manifest = read_snapshot(store.path_of(name)).manifest
+    circumstances = _circumstances(provider_named(manifest.provider), manifest.topology)
+    return _checked(store, name, circumstances or {})
+
+
+def origin_of(state: LabState) -> Snapshot | None:
+    """Return the snapshot a lab goes back to; ``None`` if it has none.
+
+    Raises:
+        Unusable: It has one that cannot be used.
+    """
+    if state.origin is None:
+        return None
+    circumstances = _circumstances(provider_named(state.provider), state.topology)
+    store = Store(state.origin.parent)
+    return store.find(state.origin.name, circumstances or {})
+
+
+def users_of(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the labs that go back to a snapshot when they are reset."""
+    users = []
+    for name in lab_names():
+        try:
+            if lab_home(name).load().origin == snapshot.path:
+                users.append(name)
+        except LabError:
+            continue  # a damaged lab goes back to nothing
+    return tuple(users)
+
+
+def wake(home: LabHome, state: LabState, steps: Steps) -> None:
+    """Let machines go on that a killed save left paused."""
+    if not _paused(home).exists():
+        return
+    steps.note("saving a snapshot was cut short: letting the machines go on")
+    _snapshots(state.provider).wake(home, state.topology)
+    _paused(home).unlink()
+
+
+def list_all() -> tuple[Listed, ...]:
+    """Return every snapshot there is, the newest first, with what stands in the way of its use."""
+    found = [_listed(store, name) for store in (automatic(), named()) for name in store.names()]
+    return tuple(sorted(found, key=lambda listed: (listed.created, listed.name), reverse=True))
+
+
+def remove(which: str) -> None:
+    """Delete a snapshot by its name, or with ``old`` all that cannot be used any more.
+
+    Raises:
+        UsageError: There is no such snapshot.
+    """
+    listed = list_all()
+    chosen = [one for one in listed if (one.obstacle if which == "old" else one.name == which)]
+    if not chosen and which != "old":
+        raise UsageError(
+            f"There is no snapshot {which}",
+            details=f"known: {', '.join(one.name for one in listed) or 'none'}",
+        )
+    for one in chosen:
+        Store(one.path.parent).remove(one.name)
+
+
+def clear(home: LabHome, provider: Provider) -> None:
+    """Remove what a restore that failed has made."""
+    provider.destroy(home)
+    home.remove()
+
+
+def _nearest(
+    provider: Provider, topology: Topology, until: Stage, steps: Steps
+) -> Snapshot | None:
+    circumstances = _circumstances(provider, topology)
+    if circumstances is None:
+        return None
+    for stage in reversed(STAGES[: STAGES.index(until) + 1]):
+        key = key_of(topology, stage, circumstances)
+        found = _usable(automatic(), key, circumstances, steps)
+        if found is not None:
+            return found
+    return None
+
+
+def _usable(
+    store: Store, key: str, circumstances: Mapping[str, str], steps: Steps
+) -> Snapshot | None:
+    """Return an automatic snapshot; one that cannot be used is named and deleted."""
+    try:
+        return store.find(key, circumstances)
+    except Unusable as error:
+        steps.note(f"{error.brief}: {error.details}. Deleting it")
+        store.remove(key)
+        return None
+
+
+def _checked(store: Store, name: str, circumstances: Mapping[str, str]) -> Snapshot:
+    try:
+        found = store.find(name, circumstances)
+    except Unusable as error:
+        raise Unusable(
+            error.brief, details=error.details, hint=f"invoke lab.snapshot --remove {name}"
+        ) from error
+    if found is None:  # removed at this very moment
+        raise UsageError(f"There is no snapshot {name}")
+    return found
+
+
+def _save(
+    home: LabHome,
+    state: LabState,
+    store: Store,
+    name: str,
+    circumstances: Mapping[str, str],
+    steps: Steps,
+) -> None:
+    snapshots = _snapshots(state.provider)
+    nodes = state.topology.nodes
+    expect_room(store.root, sum(node.memory_mib + DISK_MIB for node in nodes))
+    contents = Contents(
+        lab=home.name,
+        provider=state.provider,
+        topology=state.topology,
+        reached=state.reached or Stage.NODES,
+        answers=_answers(state),
+        circumstances=circumstances,
+    )
+    with (
+        steps.step(f"Saving a snapshot of {len(nodes)} machines, which pause meanwhile"),
+        store.saving(name, contents) as directory,
+    ):
+        # Outlives us if we are killed: then the machines must be woken.
+        _paused(home).touch()
+        snapshots.save(home, state.topology, directory)
+        _paused(home).unlink()
+
+
+def _forget_predecessors(store: Store, key: str, steps: Steps) -> None:
+    """Delete automatic snapshots of the same that can never be found again, unless in use."""
+    kept = read_snapshot(store.path_of(key)).manifest
+    for name in store.names():
+        if name == key:
+            continue
+        try:
+            other = read_snapshot(store.path_of(name))
+            same = (other.manifest.topology, other.manifest.reached) == (
+                kept.topology,
+                kept.reached,
+            )
+            if not same or users_of(other):
+                continue
+        except Unusable:
+            pass
+        steps.note(f"deleting snapshot {name}, which this one replaces")
+        store.remove(name)
+
+
+def _listed(store: Store, name: str) -> Listed:
+    path = store.path_of(name)
+    try:
+        snapshot = read_snapshot(path)
+    except Unusable as error:
+        return Listed(path, store == automatic(), None, error.details, ())
+    manifest = snapshot.manifest
+    obstacle = ""
+    try:
+        now = _circumstances(provider_named(manifest.provider), manifest.topology) or {}
+        store.find(name, now)
+        if store == automatic() and key_of(manifest.topology, manifest.reached, now) != name:
+            obstacle = "it was made by another version of this program"
+    except LabError as error:
+        obstacle = error.details
+    return Listed(path, store == automatic(), snapshot, obstacle, users_of(snapshot))
+
+
+def _paused(home: LabHome) -> Path:
+    return home.path / "paused"
+
+
+@contextmanager
+def _copies(home: LabHome, state: LabState, snapshots: Snapshots) -> Iterator[Sequence[Copy]]:
+    with ExitStack() as stack:
+        yield tuple(
+            Copy(name, stack.enter_context(snapshots.shell(home, name)), access.entry)
+            for name, access in state.access.items()
+        )
+
+
+def _expect_engine(copy: Copy, timeout_s: float) -> None:
+    ping = "curl -sS --fail --unix-socket /var/run/docker.sock http://localhost/_ping"
+    succeed(copy.shell, ping, timeout_s=timeout_s)
+
+
+def _answers(state: LabState) -> bool:
+    """Say whether every replica answers through every node at this moment."""
+    replicas = state.topology.service.replicas
+    try:
+        return all(
+            len(set(ask_from_here(node, access.entry, replicas).answered_by)) == replicas
+            for node, access in state.access.items()
+        )
+    except LabError:
+        return False
+
+
+def _circumstances(provider: Provider, topology: Topology) -> Mapping[str, str] | None:
+    return None if provider.snapshots is None else provider.snapshots.circumstances(topology)
+
+
+def _snapshots(provider: str) -> Snapshots:
+    found = provider_named(provider).snapshots
+    if found is None:
+        raise UsageError(
+            f"The provider {provider} cannot save its machines",
+            hint="invoke lab.down, then invoke lab.up",
+        )
+    return found
