@@ -4,7 +4,7 @@
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -44,30 +44,38 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[EVIDENCE] = Evidence(config.stash[LAB])
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    if session.config.option.collectonly:
+def pytest_report_header(config: pytest.Config) -> str:
+    lab = config.stash[LAB]
+    return f"lab: {lab.name}, provider {lab.state.provider}, {len(lab.topology.nodes)} nodes"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Connect to the nodes as soon as it is known that something will be asked of them."""
+    if not session.items or session.config.option.collectonly:
         return
     # Whoever ends us gets the clean-up Ctrl-C gets: fixtures put the lab back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         session.config.stash[EVIDENCE].open_connections()
     except LabError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(typed_here(str(error), session.config.option.name)) from error
 
 
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    lab = config.stash[LAB]
-    lines = [f"lab: {lab.name}, provider {lab.state.provider}, {len(lab.topology.nodes)} nodes"]
-    if config.option.collectonly:
-        return lines
+def pytest_report_collectionfinish(
+    config: pytest.Config, items: Sequence[pytest.Item]
+) -> list[str]:
+    if not items or config.option.collectonly:
+        return []
     try:
         nodes = config.stash[EVIDENCE].facts().nodes
     except LabError as error:
-        return [*lines, f"facts: {error.brief}"]
-    for what in ("engine_version", "kernel", "iptables_backend"):
-        values = dict.fromkeys(str(getattr(node, what)) for node in nodes)
-        lines.append(f"{what.replace('_', ' ')}: {', '.join(values)}")
-    return lines
+        return [f"facts: {error.brief}"]
+    values = {
+        what.replace("_", " "): dict.fromkeys(str(getattr(node, what)) for node in nodes)
+        for what in ("engine_version", "kernel", "iptables_backend")
+    }
+    return [f"{what}: {', '.join(found)}" for what, found in values.items()]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

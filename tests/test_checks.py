@@ -4,9 +4,12 @@ import http.server
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from checks.conftest import EVIDENCE, pytest_collection_finish, pytest_report_collectionfinish
 from checks.evidence import Evidence
 from checks.sending import send_from_here
 from checks.transport import ShellOverTestinfra
@@ -117,3 +120,22 @@ def test_a_refused_connection_ends_the_round() -> None:
     (exchange,) = found.exchanges
     assert exchange.status == 0
     assert "refused" in exchange.error
+
+
+class Nothing:
+    """Evidence that nobody may look at."""
+
+    def open_connections(self) -> None:
+        raise AssertionError("nothing was to be asked")
+
+    facts = open_connections
+
+
+@pytest.mark.parametrize(("items", "collectonly"), [([], False), (["a check"], True)])
+def test_nothing_is_asked_for_a_run_without_checks(*, items: list[str], collectonly: bool) -> None:
+    config = SimpleNamespace(
+        stash={EVIDENCE: Nothing()}, option=SimpleNamespace(collectonly=collectonly)
+    )
+    session: Any = SimpleNamespace(config=config, items=items)
+    pytest_collection_finish(session)
+    assert pytest_report_collectionfinish(session.config, session.items) == []
