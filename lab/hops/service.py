@@ -4,6 +4,14 @@ from lab.hops.judge import judge, slot_name, slot_number
 from lab.hops.situation import Situation
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
+COMING = ("ready", "running")
+"""The desired states of a task that is to run, the first while swarm waits 5 s before it."""
+
+RESTARTING = (
+    "a task was killed or its program ended, and swarm is starting another: look again in some "
+    "seconds; if it ends again and again, the evidence says why"
+)
+
 
 @judge(
     Check(
@@ -11,7 +19,8 @@ from lab.hops.verdict import Check, Finding, Hop, Scope
         Hop.SERVICE,
         Scope.SWARM,
         "as many tasks run as replicas are wanted",
-        cause="the image is missing on a node, the program ends at once, or a node is down",
+        cause="a task was killed or its program ended, the image is missing on a node, or a node "
+        "is down",
         see="docker service ps --no-trunc {service}",
     )
 )
@@ -33,7 +42,18 @@ def replicas_run(situation: Situation, _: str) -> Finding:
         found=f"mode {service.mode}, {service.replicas} asked for, {len(running)} running "
         f"in {len(slots)} slots",
         evidence=errors,
+        cause=RESTARTING if _is_restarting(situation) else "",
     )
+
+
+def _is_restarting(situation: Situation) -> bool:
+    """Say whether swarm is starting another task in every slot whose task ended."""
+    tasks = situation.cluster.tasks
+    wanted = range(1, situation.topology.service.replicas + 1)
+    empty = set(wanted) - {task.slot for task in situation.cluster.running_tasks}
+    ended = {task.slot for task in tasks if task.error}
+    coming = {t.slot for t in tasks if t.desired_state in COMING and not t.error}
+    return bool(empty) and empty <= ended & coming
 
 
 @judge(

@@ -251,7 +251,8 @@ class Situation:
         last = "; ".join(f"{t.state} {t.error or t.message}".strip() for t in mine[:3])
         raise Blocked(
             f"no task runs in slot {slot} ({last or 'there never was one'})",
-            cause="the image is missing on its node, the program ends, or no node is free",
+            cause="it was killed and swarm is starting another, its program ends, its image is "
+            "missing on the node, or no node is free",
             see=f"docker service ps --no-trunc {name}",
             see_on_manager=True,
         )

@@ -7,6 +7,7 @@ from lab.hops.cluster import member_is_ready
 from lab.hops.fabric import sandbox_pings_every_task
 from lab.hops.host import dnat_points_at_the_sandbox
 from lab.hops.sandbox import backends_are_the_tasks
+from lab.hops.service import replicas_run
 from lab.hops.task import address_is_a_backend, port_is_redirected
 from lab.hops.traffic import nodes_are_answered
 from lab.hops.verdict import render
@@ -100,3 +101,15 @@ def test_a_check_that_waits_for_the_same_step_shows_no_path() -> None:
     text = render(verdict, path_to(alone, verdict))
     assert "path so far" not in text
     assert "not done yet: docker service create" in text
+
+
+def test_a_killed_task_is_told_from_one_that_does_not_come_back() -> None:
+    killed = a.task(2, state="failed", desired_state="shutdown", error="task: non-zero exit (137)")
+    gone = killed(healthy())
+    assert "image is missing on a node" in replicas_run(gone, "manager").cause
+    task = next(task for task in gone.cluster.tasks if task.slot == 2)
+    coming = replace(task, id="next", state="ready", desired_state="ready", error="")
+    tasks = (coming, *gone.cluster.tasks)
+    restarting = replace(gone, cluster=replace(gone.cluster, tasks=tasks))
+    assert "swarm is starting another" in replicas_run(restarting, "manager").cause
+    assert replicas_run(healthy(), "manager").ok
