@@ -404,7 +404,7 @@ def image(c: Context, rebuild: bool = False, remove: str | None = None, output: 
     }
 )
 @command
-def bench(c: Context, runs: str = "3", only: str = "", output: str = "") -> None:
+def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None:
     """Measure the lab; writes benchmarks/DATE.json and prints the tables."""
     from lab import bench as benchmark
     from lab import report

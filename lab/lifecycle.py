@@ -232,7 +232,7 @@ def _expect_room(topology: Topology) -> None:
             raise UsageError(
                 f"{topology.service.name} cannot have {topology.service.replicas} replicas",
                 details=f"expected {broken.expected}",
-                hint="invoke lab.scale with a smaller number",
+                hint="a smaller number",
             )
 
 
