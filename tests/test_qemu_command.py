@@ -7,12 +7,22 @@ import pytest
 from lab.providers.qemu_command import (
     KERNEL_ARGUMENTS,
     MachineSpec,
+    Plugs,
+    Ram,
     escaped,
     hub_argv,
     mac,
     machine_argv,
 )
 
+PLUGS = Plugs(
+    ssh_port=15002,
+    entry_port=15000,
+    published_port=5000,
+    link=Path("/run/1234abcd/link-1"),
+    peer=Path("/run/1234abcd/link-2"),
+    agent=Path("/run/1234abcd/manager.agent"),
+)
 MANAGER = MachineSpec(
     name="manager",
     lab="article",
@@ -21,12 +31,23 @@ MANAGER = MachineSpec(
     accelerator="kvm",
     directory=Path("/state/article/nodes/manager"),
     kernel=Path("/cache/images/0123456789abcdef/vmlinux"),
-    ssh_port=15002,
-    entry_port=15000,
-    published_port=5000,
+    initrd=Path("/state/article/nodes/manager/initrd"),
+    disk=Path("/state/article/nodes/manager/disk.qcow2"),
     management="192.168.120.0/24",
-    link=Path("/run/1234abcd/link-1"),
-    peer=Path("/run/1234abcd/link-2"),
+    monitor=Path("/run/1234abcd/manager.qmp"),
+    plugs=PLUGS,
+)
+SAVED = Path("/cache/snapshots/0123456789abcdef/manager")
+COPY = replace(MANAGER, ram=Ram(SAVED / "ram", shared=False), incoming="defer")
+MOLD = replace(
+    MANAGER,
+    directory=SAVED,
+    initrd=SAVED / "initrd",
+    disk=SAVED / "disk.qcow2",
+    monitor=Path("/run/1234abcd/manager.mold"),
+    plugs=None,
+    ram=Ram(SAVED / "ram", shared=True),
+    incoming="unix:/run/1234abcd/manager.in",
 )
 
 
@@ -46,10 +67,10 @@ def test_a_machine_with_hardware_acceleration() -> None:
         "-no-user-config",
         "-display none",
         "-machine q35,vmport=off",
+        "-m 1024",
         "-accel kvm",
         "-cpu host",
         "-smp 1",
-        "-m 1024",
         "-kernel /cache/images/0123456789abcdef/vmlinux",
         "-initrd /state/article/nodes/manager/initrd",
         "-append KERNEL_ARGUMENTS",
@@ -58,13 +79,19 @@ def test_a_machine_with_hardware_acceleration() -> None:
         "-device virtio-blk-pci,drive=disk",
         "-netdev user,id=management,net=192.168.120.0/24,restrict=on,"
         "hostfwd=tcp:127.0.0.1:15002-:22,hostfwd=tcp:127.0.0.1:15000-:5000",
-        f"-device virtio-net-pci,netdev=management,mac={mac(MANAGER, 0)},romfile=",
         "-netdev dgram,id=link,local.type=unix,local.path=/run/1234abcd/link-1,"
         "remote.type=unix,remote.path=/run/1234abcd/link-2",
+        "-chardev socket,id=agent,path=/run/1234abcd/manager.agent,server=on,wait=off",
+        f"-device virtio-net-pci,netdev=management,mac={mac(MANAGER, 0)},romfile=",
         f"-device virtio-net-pci,netdev=link,mac={mac(MANAGER, 1)},romfile=",
         "-device virtio-rng-pci",
-        "-chardev file,id=console,path=/state/article/nodes/manager/console.log",
+        "-device vmgenid,guid=auto",
+        "-device virtio-serial-pci",
+        "-device virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+        "-chardev file,id=console,path=/state/article/nodes/manager/console.log,append=on",
         "-serial chardev:console",
+        "-chardev socket,id=monitor,path=/run/1234abcd/manager.qmp,server=on,wait=off",
+        "-mon chardev=monitor,mode=control",
         "-pidfile /state/article/nodes/manager/pid",
         "-daemonize",
     ]
@@ -79,6 +106,50 @@ def test_emulation_differs_in_accelerator_and_processor_only() -> None:
     assert all(re.match("tcg,thread=multi|max,", b) for _, b in different)
 
 
+def differences(machine: MachineSpec) -> list[tuple[str, str]]:
+    """The options in which a machine is not the manager; both have equally many of those."""
+    pairs = zip(options(machine_argv(MANAGER)), options(machine_argv(machine)), strict=True)
+    return [(a, b) for a, b in pairs if a != b]
+
+
+def test_a_copy_maps_the_saved_memory_and_never_writes_into_it() -> None:
+    """Its name in the saved state is that of a memory without a file."""
+    booted, copied = (options(machine_argv(machine)) for machine in (MANAGER, COPY))
+    assert [line for line in booted if line not in copied] == ["-machine q35,vmport=off"]
+    assert [line for line in copied if line not in booted] == [
+        "-machine q35,vmport=off,memory-backend=pc.ram",
+        "-object memory-backend-file,id=pc.ram,x-use-canonical-path-for-ramblock-id=off,"
+        f"size=1024M,mem-path={SAVED}/ram,share=off",
+        "-incoming defer",
+    ]
+
+
+def test_a_mold_is_the_machine_itself_with_a_file_for_its_memory_and_no_plugs() -> None:
+    """A saved state only fits the same devices: all of them are there, connected to nothing."""
+    bare = replace(MOLD, ram=None, incoming=None)
+    found = differences(bare)
+    assert [b for _, b in found] == [
+        f"-initrd {SAVED}/initrd",
+        f"-drive if=none,id=disk,file={SAVED}/disk.qcow2,cache=unsafe,discard=unmap",
+        "-netdev user,id=management,net=192.168.120.0/24,restrict=on",
+        "-netdev hubport,id=link,hubid=0",
+        "-chardev null,id=agent",
+        f"-chardev file,id=console,path={SAVED}/console.log,append=on",
+        "-chardev socket,id=monitor,path=/run/1234abcd/manager.mold,server=on,wait=off",
+        f"-pidfile {SAVED}/pid",
+    ]
+    lines = options(machine_argv(MOLD))
+    assert "-incoming unix:/run/1234abcd/manager.in" in lines
+    assert any(line.endswith(f"mem-path={SAVED}/ram,share=on") for line in lines)
+
+
+def test_a_mold_listens_nowhere_and_reaches_no_other_machine() -> None:
+    line = " ".join(machine_argv(MOLD))
+    for word in ("hostfwd", "/run/1234abcd/link", "/run/1234abcd/manager.agent"):
+        assert word in " ".join(machine_argv(MANAGER))
+        assert word not in line
+
+
 def test_everything_listens_on_loopback_only() -> None:
     forwards = re.findall(r"hostfwd=([^, ]+)", " ".join(machine_argv(MANAGER)))
     assert len(forwards) == 2
@@ -86,13 +157,24 @@ def test_everything_listens_on_loopback_only() -> None:
 
 
 def test_a_comma_in_a_path_does_not_end_it() -> None:
+    home, runtime = Path("/a,b c/manager"), Path("/r,1")
     machine = replace(
-        MANAGER, directory=Path("/a,b c/manager"), link=Path("/r,1/a"), peer=Path("/r,1/b")
+        MANAGER,
+        directory=home,
+        initrd=home / "initrd",
+        disk=home / "disk.qcow2",
+        monitor=runtime / "m",
+        plugs=replace(PLUGS, link=runtime / "a", peer=runtime / "b", agent=runtime / "g"),
+        ram=Ram(Path("/s,2/ram"), shared=False),
     )
     argv = machine_argv(machine)
-    assert "file=/a,,b c/manager/disk.qcow2," in " ".join(argv)
-    assert "path=/a,,b c/manager/console.log" in " ".join(argv)
-    assert "local.path=/r,,1/a,remote.type=unix,remote.path=/r,,1/b" in " ".join(argv)
+    line = " ".join(argv)
+    assert "file=/a,,b c/manager/disk.qcow2," in line
+    assert "path=/a,,b c/manager/console.log" in line
+    assert "local.path=/r,,1/a,remote.type=unix,remote.path=/r,,1/b" in line
+    assert "id=agent,path=/r,,1/g," in line
+    assert "id=monitor,path=/r,,1/m," in line
+    assert "mem-path=/s,,2/ram," in line
     # These are options of their own, where a comma is a comma.
     assert argv[argv.index("-pidfile") + 1] == "/a,b c/manager/pid"
     assert argv[argv.index("-initrd") + 1] == "/a,b c/manager/initrd"
@@ -100,7 +182,8 @@ def test_a_comma_in_a_path_does_not_end_it() -> None:
 
 
 def test_two_machines_are_each_others_peer() -> None:
-    worker = replace(MANAGER, name="worker", number=2, link=MANAGER.peer, peer=MANAGER.link)
+    turned = replace(PLUGS, link=PLUGS.peer, peer=PLUGS.link)
+    worker = replace(MANAGER, name="worker", number=2, plugs=turned)
     first, second = (" ".join(machine_argv(machine)) for machine in (MANAGER, worker))
     assert (
         "local.path=/run/1234abcd/link-1,remote.type=unix,remote.path=/run/1234abcd/link-2"
