@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from checks.sending import send_everything
 from checks.transport import ShellOverTestinfra, shell_to
+from lab import evidence
 from lab.errors import CommandFailed, LabError, NotRunning
-from lab.facts.gather import gather
 from lab.facts.model import ClusterFacts
 from lab.hops.observations import Reach, Traffic
-from lab.hops.probing import parse_reach, probe_script
 from lab.hops.situation import Situation
 from lab.parallel import on_all
 from lab.process import run
@@ -35,6 +33,12 @@ class Evidence:
     def __post_init__(self) -> None:
         config = str(self.lab.ssh_config)
         self.shells = {n.name: shell_to(n.name, config) for n in self.lab.topology.nodes}
+
+    @property
+    def place(self) -> evidence.Place:
+        """Where the evidence is looked for."""
+        lab = self.lab
+        return evidence.Place(lab.topology, self.shells, lab.published, lab.deadline)
 
     def open_connections(self) -> None:
         """Connect to all nodes at once; what does not answer is told within seconds.
@@ -64,9 +68,7 @@ class Evidence:
 
     def look_again(self) -> ClusterFacts:
         """Return what all nodes say now."""
-        service = self.lab.topology.service.name
-        timeout_s = max(30.0, self.lab.deadline(8))
-        return gather(tuple(self.shells.values()), service=service, timeout_s=timeout_s)
+        return evidence.look(self.place)
 
     def situation(self) -> Situation:
         """Return the situation as the facts tell it, nothing tried."""
@@ -84,18 +86,11 @@ class Evidence:
 
     def send(self, situation: Situation) -> Traffic:
         """Send requests through every node's published port."""
-        return send_everything(situation, self.shells, self.lab.published, self.lab.deadline)
+        return evidence.send(self.place, situation)
 
     def try_again(self, situation: Situation) -> tuple[Reach, ...]:
         """Return what every node can reach now, given what is there to be reached."""
-        patience_s = max(3.0, self.lab.deadline(0.75))
-
-        def probe(shell: ShellOverTestinfra) -> Reach:
-            script = probe_script(situation, shell.node, patience_s=patience_s)
-            done = shell.run(script, timeout_s=4 * patience_s)
-            return parse_reach(done.stdout, situation, shell.node)
-
-        return on_all(tuple(self.shells.values()), probe)
+        return evidence.try_ways(self.place, situation)
 
     def _once(self, name: str, read: Callable[[], T]) -> T:
         if name not in self._kept:

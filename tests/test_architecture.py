@@ -35,8 +35,8 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.docker_api", "lab.home", "lab.image", "lab.ssh"),
     ("lab.facts", "lab.logs", "lab.node", "lab.providers"),
     ("lab.bench", "lab.doctor", "lab.hops", "lab.service", "lab.snapshot", "lab.swarm"),
-    ("lab.cold", "lab.warm"),
-    ("lab.lifecycle", "lab.look"),
+    ("lab.cold", "lab.sending", "lab.warm"),
+    ("lab.evidence", "lab.lifecycle", "lab.look"),
     ("lab.report", "lab.session"),
     ("checks", "tasks"),
 )

@@ -11,10 +11,10 @@ import pytest
 
 from checks.conftest import EVIDENCE, pytest_collection_finish, pytest_report_collectionfinish
 from checks.evidence import Evidence
-from checks.sending import send_from_here
 from checks.transport import ShellOverTestinfra
 from lab.errors import CommandFailed, FactUnavailable, LabError, NotRunning
 from lab.hops.observations import THIS_MACHINE, Errand, Manner
+from lab.sending import send_from_here
 
 LINE = (
     b'{"hostname":"a","ingress_address":"10.0.0.5","client":"10.0.0.2","connection":1,'

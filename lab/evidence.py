@@ -1,0 +1,69 @@
+"""What a running lab shows: its facts, what its nodes reach, what becomes of requests.
+
+Everything here only looks and asks. The checks do it through testinfra, the commands through
+whatever shell is at hand; both get the same situation, and the same judges judge it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from lab.facts.gather import gather
+from lab.facts.model import ClusterFacts
+from lab.hops.observations import Reach, Traffic
+from lab.hops.probing import parse_reach, probe_script
+from lab.hops.situation import Situation
+from lab.parallel import on_all
+from lab.sending import send_everything
+from lab.shell import Shell
+from lab.topology import Topology
+from lab.wait import Deadlines
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where evidence is looked for.
+
+    Attributes:
+        topology: What should be there.
+        shells: One shell per node, by name, in the topology's order.
+        published: For each node the URL on this machine that enters the ingress through it.
+        deadline: Scales a deadline to the machines' speed.
+    """
+
+    topology: Topology
+    shells: Mapping[str, Shell]
+    published: Mapping[str, str]
+    deadline: Deadlines
+
+
+def look(place: Place) -> ClusterFacts:
+    """Return what all nodes say now; errors as ``lab.facts.gather``."""
+    return gather(
+        tuple(place.shells.values()),
+        service=place.topology.service.name,
+        timeout_s=max(30.0, place.deadline(8)),
+    )
+
+
+def try_ways(place: Place, situation: Situation) -> tuple[Reach, ...]:
+    """Return what every node can reach now, given what is there to be reached."""
+    patience_s = max(3.0, place.deadline(0.75))
+
+    def probe(shell: Shell) -> Reach:
+        script = probe_script(situation, shell.node, patience_s=patience_s)
+        done = shell.run(script, timeout_s=4 * patience_s)
+        return parse_reach(done.stdout, situation, shell.node)
+
+    return on_all(tuple(place.shells.values()), probe)
+
+
+def send(place: Place, situation: Situation) -> Traffic:
+    """Send requests through every node's published port; return what became of them."""
+    return send_everything(situation, place.shells, place.published, place.deadline)
+
+
+def look_and_try(place: Place) -> Situation:
+    """Return the facts, then what the nodes reach, then what becomes of requests."""
+    situation = Situation(look(place), place.topology)
+    situation = replace(situation, reach=try_ways(place, situation))
+    return replace(situation, traffic=send(place, situation))
