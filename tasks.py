@@ -3,97 +3,25 @@
 What a command does is imported when it runs, so that `invoke --list` answers at once.
 """
 
-import contextlib
-import functools
-import logging
-import os
 import shlex
-import signal
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
-from lab.advice import typed_here
+from lab.cli.guard import command, complain, message
+from lab.cli.options import NAME, OUTPUT, lab_name, option_value, wants_json
 from lab.errors import LabError, UsageError
-from lab.readers import forget_readers, let_readers_go
-from lab.settings import Output, choice, count, setting
+from lab.readers import let_readers_go
+from lab.settings import choice, count
 
 if TYPE_CHECKING:
     from lab.home import LabState
     from lab.steps import Steps
 
-P = ParamSpec("P")
-NAME = "which lab (LAB_NAME, default: article)"
-OUTPUT = "text or json (LAB_OUTPUT)"
-INTERRUPTED = 130
-
 let_readers_go()
-
-
-def command(body: Callable[P, None]) -> Callable[P, None]:
-    """Turn foreseeable trouble into a message on stderr and a documented exit code."""
-
-    @functools.wraps(body)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        # Whoever ends us (a closing terminal, a CI time-out) gets the clean-up Ctrl-C gets.
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup invoke lab.up
-                signal.signal(number, signal.default_int_handler)
-        if os.environ.get("LAB_DEBUG"):
-            logging.basicConfig(level=logging.DEBUG)
-        lab = str(kwargs.get("name") or "") or None
-        try:
-            body(*args, **kwargs)
-        except LabError as error:
-            _complain(_message(error), lab)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            _complain("\nInterrupted. Typing the same command again is safe.", lab)
-            sys.exit(INTERRUPTED)
-        except BrokenPipeError:  # `invoke lab.logs | head`
-            forget_readers()
-        except OSError as error:  # a full disk, a home directory that cannot be written
-            brief = f"{error.strerror or error}: {error.filename}"
-            _complain(_message(LabError(brief, hint="invoke lab.doctor")), lab)
-            sys.exit(LabError.exit_code)
-
-    return guarded
-
-
-def _message(error: LabError) -> str:
-    lines = [f"Error: {error.brief}", *(f"  {line}" for line in error.details.splitlines())]
-    if error.hint:
-        lines.append(f"Try: {error.hint}")
-    return "\n".join(lines)
-
-
-def _complain(text: str, lab: str | None) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        print(typed_here(text, lab), file=sys.stderr)
-
-
-def _setting(c: Context, option: str, given: str, default: str = "") -> str:
-    section = c.config.get("lab") or {}
-    if not hasattr(section, "get"):
-        raise UsageError("The lab: section of invoke.yaml holds no options", details=str(section))
-    return setting(option, given, section, default)
-
-
-def _lab_name(c: Context, given: str | None) -> str:
-    from lab.home import DEFAULT_NAME
-
-    if given == "":
-        raise UsageError("--name is empty", hint="leave it out for the lab named article")
-    return _setting(c, "name", given or "", DEFAULT_NAME)
-
-
-def _wants_json(c: Context, given: str) -> bool:
-    word = _setting(c, "output", given, Output.TEXT)
-    return choice("output", word, Output) is Output.JSON
 
 
 @task(
@@ -124,12 +52,12 @@ def up(
     from lab.home import Stage
     from lab.steps import Steps
 
-    as_json = _wants_json(c, output)
+    as_json = wants_json(c, output)
     wish = lifecycle.Wish(
-        name=_lab_name(c, name),
-        provider=_setting(c, "provider", provider) or None,
-        topology=_setting(c, "topology", topology) or None,
-        until=choice("until", _setting(c, "until", until, Stage.SERVICE), Stage),
+        name=lab_name(c, name),
+        provider=option_value(c, "provider", provider) or None,
+        topology=option_value(c, "topology", topology) or None,
+        until=choice("until", option_value(c, "until", until, Stage.SERVICE), Stage),
         rollback=rollback,
         cold=cold,
     )
@@ -160,12 +88,12 @@ def down(c: Context, name: str | None = None, all: bool = False) -> None:  # noq
     failed = None
     if all and name is not None:
         raise UsageError("--name and --all contradict each other")
-    for lab in lab_names() if all else (_lab_name(c, name),):
+    for lab in lab_names() if all else (lab_name(c, name),):
         try:
             if not lifecycle.down(lab, Steps()):
                 print(f"There is no lab named {lab}: nothing to remove.")
         except LabError as error:
-            _complain(_message(error), lab)
+            complain(message(error), lab)
             failed = error.exit_code
     if failed is not None:
         sys.exit(failed)
@@ -178,9 +106,9 @@ def reset(c: Context, name: str | None = None, output: str = "") -> None:
     from lab import lifecycle
     from lab.steps import Steps
 
-    as_json = _wants_json(c, output)
+    as_json = wants_json(c, output)
     steps = Steps()
-    _print_made("lab.reset/v1", lifecycle.reset(_lab_name(c, name), steps), steps, as_json)
+    _print_made("lab.reset/v1", lifecycle.reset(lab_name(c, name), steps), steps, as_json)
 
 
 @task(
@@ -205,11 +133,11 @@ def snapshot(
     from lab import lifecycle, report, warm
     from lab.steps import Steps
 
-    as_json = _wants_json(c, output)
+    as_json = wants_json(c, output)
     if remove is not None:
         warm.remove(remove)
     elif snapshot:
-        lifecycle.save(_lab_name(c, name), snapshot, Steps())
+        lifecycle.save(lab_name(c, name), snapshot, Steps())
     found = warm.list_all()
     if as_json:
         report.print_json("lab.snapshot/v1", report.snapshots_content(found))
@@ -224,9 +152,9 @@ def restore(c: Context, snapshot: str, name: str | None = None, output: str = ""
     from lab import lifecycle
     from lab.steps import Steps
 
-    as_json = _wants_json(c, output)
+    as_json = wants_json(c, output)
     steps = Steps()
-    state = lifecycle.restore(_lab_name(c, name), snapshot, steps)
+    state = lifecycle.restore(lab_name(c, name), snapshot, steps)
     _print_made("lab.restore/v1", state, steps, as_json)
 
 
@@ -238,8 +166,8 @@ def status_(c: Context, name: str | None = None, output: str = "") -> None:
     from lab.home import Stage
     from lab.look import SwarmView, look_at_swarm
 
-    as_json = _wants_json(c, output)
-    found = lifecycle.status(_lab_name(c, name))
+    as_json = wants_json(c, output)
+    found = lifecycle.status(lab_name(c, name))
     swarm: SwarmView | None = SwarmView({}, ())
     silence = None
     manager = found.machines[found.state.topology.manager.name]
@@ -263,13 +191,13 @@ def list_(c: Context, output: str = "") -> None:
     from lab import lifecycle, report
     from lab.home import lab_names
 
-    as_json = _wants_json(c, output)
+    as_json = wants_json(c, output)
     labs = []
     for name in lab_names():
         try:
             labs.append(lifecycle.status(name))
         except LabError as error:  # damaged, or removed at this very moment
-            _complain(_message(error), name)
+            complain(message(error), name)
     if as_json:
         content = [report.status_content(lab, None) for lab in labs]
         report.print_json("lab.list/v1", {"labs": content})
@@ -299,7 +227,7 @@ def _on_node(c: Context, name: str | None, node: str, words: list[str]) -> None:
     from lab import lifecycle
     from lab.process import become
 
-    found = lifecycle.require_running(_lab_name(c, name), (node,))
+    found = lifecycle.require_running(lab_name(c, name), (node,))
     if node not in found.state.access:
         raise UsageError(
             f"Lab {found.state.name} has no node named {node}",
@@ -324,7 +252,7 @@ def logs(c: Context, name: str | None = None, follow: bool = False, tail: str = 
     from lab.look import manager_engine, patience_s
 
     last = count("--tail", tail, least=0) if tail else None
-    found = lifecycle.require_running(_lab_name(c, name))
+    found = lifecycle.require_running(lab_name(c, name))
     service = found.state.topology.service.name
     with manager_engine(found.home, found.state) as engine:
         lines = (
@@ -344,7 +272,7 @@ def scale(c: Context, replicas: str, name: str | None = None) -> None:
     from lab.steps import Steps
 
     wanted = count("replicas", replicas, least=1)
-    found = lifecycle.require_running(_lab_name(c, name))
+    found = lifecycle.require_running(lab_name(c, name))
     for entry in lifecycle.scale(found, wanted, Steps()):
         report.print_entry(entry)
 
@@ -357,8 +285,8 @@ def doctor(c: Context, topology: str = "", output: str = "") -> None:
     from lab.doctor import examine, is_healthy
     from lab.topology_file import load_named_topology
 
-    as_json = _wants_json(c, output)
-    findings = examine(load_named_topology(_setting(c, "topology", topology) or None))
+    as_json = wants_json(c, output)
+    findings = examine(load_named_topology(option_value(c, "topology", topology) or None))
     if as_json:
         report.print_json("lab.doctor/v1", report.findings_content(findings))
     else:
@@ -381,7 +309,7 @@ def image(c: Context, rebuild: bool = False, remove: str | None = None, output: 
     from lab.image import store
     from lab.steps import Steps
 
-    as_json = _wants_json(c, output)
+    as_json = wants_json(c, output)
     if rebuild and remove is not None:
         raise UsageError("--rebuild and --remove contradict each other")
     current = store.current_key()
@@ -410,7 +338,7 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
     from lab import report
     from lab.steps import Steps
 
-    as_json = _wants_json(c, output)
+    as_json = wants_json(c, output)
     scenarios = benchmark.chosen(only)
     found = benchmark.measure(scenarios, count("--runs", runs, least=1), Steps())
     file = benchmark.save(found)

@@ -38,12 +38,14 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.cold", "lab.sending", "lab.warm"),
     ("lab.evidence", "lab.lifecycle", "lab.look"),
     ("lab.report", "lab.session"),
+    ("lab.cli",),
     ("checks", "tasks"),
 )
 """From the ground up. A module imports from rows below its own, and from its own family."""
 
 FAMILIES: Mapping[str, str] = {
     "checks.*": "checks",
+    "lab.cli.*": "lab.cli",
     "lab.facts.*": "lab.facts",
     "lab.hops.*": "lab.hops",
     "lab.image.*": "lab.image",
@@ -80,7 +82,7 @@ ONLY: Mapping[str, frozenset[str]] = {
 HOMES: Mapping[str, Sequence[str]] = {
     "docker": ("lab.docker_api",),
     "fabric": ("lab.ssh",),
-    "invoke": ("lab.ssh", "tasks"),
+    "invoke": ("lab.cli.*", "lab.ssh", "tasks"),
     "paramiko": ("lab.ssh",),
     "platformdirs": ("lab.paths",),
     "psutil": ("lab.process",),
