@@ -1,10 +1,11 @@
 """Which version of a program is installed; remembered, because asking takes as long as we do."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from lab.errors import CommandFailed
-from lab.paths import cache_dir, private_dir, write_private
+from lab.paths import cache_dir, write_private
 from lab.process import find_program, missing, run
 
 ASK_S = 20.0
@@ -13,7 +14,8 @@ ASK_S = 20.0
 def version_of(program: str) -> str:
     """Return the first line of ``PROGRAM --version``.
 
-    The answer is kept for as long as the program's file is the same, by path, size and time.
+    The answer is kept for as long as the program's file is the same, by path, size and time; not
+    before there is a cache directory, which nobody makes by asking.
 
     Raises:
         PreflightFailed: The program is not installed.
@@ -32,8 +34,8 @@ def version_of(program: str) -> str:
             raise CommandFailed(f"{program} --version prints nothing", details=str(path))
         others = {k: v for k, v in known.items() if not k.startswith(f"{path} ")}
         known = others | {key: lines[0].strip()}
-        private_dir(cache_dir())
-        write_private(cache_dir() / "versions.json", json.dumps(known, indent=2) + "\n")
+        with suppress(OSError):  # then it is asked again
+            write_private(cache_dir() / "versions.json", json.dumps(known, indent=2) + "\n")
     return known[key]
 
 
