@@ -95,7 +95,7 @@ FAULTS = (
         "gossip is dropped",
         lambda _: "iptables -I INPUT -p tcp --dport 7946 -j DROP",
         lambda _: "iptables -D INPUT -p tcp --dport 7946 -j DROP",
-        lambda _: set(),
+        _about("C10-control-in"),
         felt=("C7-reach",),
     ),
     Fault(

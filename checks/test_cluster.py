@@ -33,6 +33,14 @@ def test_swarm_listens(node: str, prove: Prove) -> None:
     prove(cluster.swarm_listens, node)
 
 
+def test_control_packets_pass(node: str, prove: Prove) -> None:
+    prove(cluster.control_packets_pass, node)
+
+
+def test_link_is_up(node: str, prove: Prove) -> None:
+    prove(cluster.link_is_up, node)
+
+
 def test_reaches_the_others(node: str, prove: Prove, tried: Situation) -> None:
     prove(cluster.reaches_the_others, node, tried)
 

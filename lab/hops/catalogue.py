@@ -69,8 +69,8 @@ BESIDE_THE_WAY = frozenset(
 )
 """Checks that may fail while packets still find their way: never the reason for a later one."""
 
-AT_THE_OTHER_END = frozenset({"F1-vxlan", "F2-tunnel-in"})
-"""Checks that matter on every node: a tunnel has two ends."""
+AT_THE_OTHER_END = frozenset({"C10-control-in", "C11-link", "F1-vxlan", "F2-tunnel-in"})
+"""Checks that matter on every node: gossip, link and tunnel have two ends."""
 
 
 def subjects(situation: Situation, scope: Scope) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """Hop "cluster": the swarm itself, and the ways between its nodes."""
 
 import re
+from collections.abc import Iterator
 
 from lab.facts.model import NodeFacts
+from lab.hops.flows import Stage, between_nodes, pass_all
 from lab.hops.judge import judge
 from lab.hops.observations import Connect
 from lab.hops.situation import Situation
@@ -167,6 +169,72 @@ def swarm_listens(situation: Situation, name: str) -> Finding:
 
 @judge(
     Check(
+        "C10-control-in",
+        Hop.CLUSTER,
+        Scope.NODE,
+        "the node's own filter lets swarm's gossip and orders of every other node in, and its own "
+        "out",
+        cause="a firewall rule drops 7946 tcp or udp, or 2377 tcp of a manager: the node hears of "
+        "no new task, though what it knows already goes on working",
+        see="iptables -nvL INPUT; iptables -nvL OUTPUT",
+    )
+)
+def control_packets_pass(situation: Situation, name: str) -> Finding:
+    """Follow packets of each control port from and to each other node through the filter."""
+    node = situation.member(name)
+    ways = tuple(_control_ways(situation, name))
+    passages = [(what, pass_all(node.host.rules, stages)) for what, stages in ways if stages]
+    lost = [(what, passage) for what, passage in passages if not passage.ok]
+    return Finding(
+        ok=len(passages) == len(ways) and not lost,
+        expected=f"accepted: {', '.join(dict.fromkeys(what for what, _ in ways))}",
+        found="; ".join(dict.fromkeys(f"{what} {passage}" for what, passage in lost))
+        or ("accepted" if passages else "no interface has the advertised address"),
+        evidence=tuple(dict.fromkeys(line for _, p in lost for line in p.fate.lines)),
+    )
+
+
+def _control_ways(situation: Situation, name: str) -> Iterator[tuple[str, tuple[Stage, ...]]]:
+    """Yield the packets between this node and the others: gossip both ways, orders to managers."""
+    node = situation.member(name)
+    manager = situation.topology.manager.name
+    for other in situation.topology.nodes:
+        if other.name == name:
+            continue
+        for protocol in ("tcp", "udp"):
+            for stages in between_nodes(node, other.address, protocol, GOSSIP_PORT):
+                yield f"{GOSSIP_PORT}/{protocol}", stages
+        if manager in (name, other.name):
+            coming, going = between_nodes(node, other.address, "tcp", CONTROL_PORT)
+            yield f"{CONTROL_PORT}/tcp", coming if name == manager else going
+
+
+@judge(
+    Check(
+        "C11-link",
+        Hop.CLUSTER,
+        Scope.NODE,
+        "the interface with the node's advertised address is up",
+        cause="the cable is out, or the interface was taken down or lost its address",
+        see="ip addr",
+    )
+)
+def link_is_up(situation: Situation, name: str) -> Finding:
+    """Look at the interface that carries gossip, orders and tunnel."""
+    address = situation.spec(name).address
+    link = situation.cluster.node(name).host.interface_with(address)
+    up = link is not None and link.is_up
+    return Finding(
+        ok=up,
+        expected=f"{address} on an interface that is up",
+        found=f"{address} on {link.name}, {'up' if up else 'down'}"
+        if link
+        else f"no interface has {address}",
+    )
+
+
+@judge(
+    Check(
         "C7-reach",
         Hop.CLUSTER,
         Scope.NODE,
@@ -242,6 +310,8 @@ JUDGES = (
     engine_is_known,
     advertises_the_link,
     swarm_listens,
+    control_packets_pass,
+    link_is_up,
     reaches_the_others,
     gossip_knows_all,
     one_iptables_backend,

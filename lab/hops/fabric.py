@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 
 from lab.facts.model import OverlayFacts
 from lab.hops.cluster import DATA_PORT
-from lab.hops.flows import pass_all, tunnel_stages
+from lab.hops.flows import between_nodes, pass_all
 from lab.hops.judge import judge
 from lab.hops.observations import FetchProbe
 from lab.hops.situation import Blocked, Situation
@@ -46,22 +46,22 @@ def tunnel_is_up(situation: Situation, name: str) -> Finding:
         "F2-tunnel-in",
         Hop.FABRIC,
         Scope.NODE,
-        "the node's own filter lets tunnel packets of every other node in",
+        "the node's own filter lets tunnel packets of every other node in, and its own out",
         cause="a firewall rule drops UDP 4789: requests hang whenever it is the turn of a task "
         "on another node",
-        see="iptables -nvL INPUT",
+        see="iptables -nvL INPUT; iptables -nvL OUTPUT",
     )
 )
 def tunnel_packets_get_in(situation: Situation, name: str) -> Finding:
-    """Follow a VXLAN packet from each other node through raw, mangle and filter INPUT."""
+    """Follow a VXLAN packet from and to each other node through raw, mangle and filter."""
     node = situation.member(name)
     others = [n.address for n in situation.topology.nodes if n.name != name]
-    ways = [tunnel_stages(node, other, DATA_PORT) for other in others]
-    passages = [pass_all(node.host.rules, stages) for stages in ways if stages]
+    ways = [s for o in others for s in between_nodes(node, o, "udp", DATA_PORT) if s]
+    passages = [pass_all(node.host.rules, stages) for stages in ways]
     lost = [p for p in passages if not p.ok]
     return Finding(
-        ok=len(passages) == len(others) and not lost,
-        expected=f"UDP {DATA_PORT} accepted from {', '.join(map(str, others))}",
+        ok=len(passages) == 2 * len(others) and not lost,
+        expected=f"UDP {DATA_PORT} accepted from and to {', '.join(map(str, others))}",
         found="; ".join(map(str, lost))
         or ("accepted" if passages else "no interface has the advertised address"),
         evidence=tuple(line for p in lost for line in p.fate.lines),

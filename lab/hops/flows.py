@@ -225,14 +225,19 @@ def masquerading(sandbox: IPv4Address, port: int) -> Stage:
     )
 
 
-def tunnel_stages(node: NodeFacts, peer: IPv4Address, port: int) -> tuple[Stage, ...]:
-    """Return the stages of one VXLAN packet from a peer: it ends on the node itself."""
+def between_nodes(
+    node: NodeFacts, peer: IPv4Address, protocol: str, port: int
+) -> tuple[tuple[Stage, ...], tuple[Stage, ...]]:
+    """Return the stages of a peer's packet to a port of the node, and of the node's to the peer's.
+
+    Both end, or begin, on the node itself. Empty when no interface has the advertised address.
+    """
     address = node.swarm.address
     link = node.host.interface_with(address) if address is not None else None
     if address is None or link is None:
-        return ()
-    packet = Packet(
-        protocol="udp",
+        return (), ()
+    coming = Packet(
+        protocol=protocol,
         source=peer,
         destination=address,
         in_interface=link.name,
@@ -240,9 +245,26 @@ def tunnel_stages(node: NodeFacts, peer: IPv4Address, port: int) -> tuple[Stage,
         destination_port=port,
         local_destination=True,
     )
+    going = Packet(
+        protocol=protocol,
+        source=address,
+        destination=peer,
+        out_interface=link.name,
+        source_port=CLIENT_PORT,
+        destination_port=port,
+        local_source=True,
+    )
     return (
-        Stage("raw", "PREROUTING", packet),
-        Stage("mangle", "PREROUTING", packet),
-        Stage("mangle", "INPUT", packet),
-        Stage("filter", "INPUT", packet),
+        (
+            Stage("raw", "PREROUTING", coming),
+            Stage("mangle", "PREROUTING", coming),
+            Stage("mangle", "INPUT", coming),
+            Stage("filter", "INPUT", coming),
+        ),
+        (
+            Stage("raw", "OUTPUT", going),
+            Stage("mangle", "OUTPUT", going),
+            Stage("filter", "OUTPUT", going),
+            Stage("mangle", "POSTROUTING", going),
+        ),
     )

@@ -49,6 +49,24 @@ CLUSTER = (
         "no control socket", b.listeners(NODE_A, lambda s: s.port != 2377), "C6-listeners[manager]"
     ),
     b.mutation(
+        "gossip is dropped by a rule",
+        a.host_rules(NODE_B, a.first("-A INPUT -p tcp -m tcp --dport 7946 -j DROP")),
+        "C10-control-in[worker]",
+    ),
+    b.mutation(
+        "gossip by udp may not leave",
+        a.host_rules(NODE_A, a.first("-A OUTPUT -p udp -m udp --dport 7946 -j REJECT")),
+        "C10-control-in[manager]",
+    ),
+    b.mutation(
+        "orders are dropped",
+        a.host_rules(NODE_A, a.first("-A INPUT -p tcp -m tcp --dport 2377 -j DROP")),
+        "C10-control-in[manager]",
+    ),
+    b.mutation(
+        "the link is down", b.interfaces(NODE_B, "host", b.down("eth1")), "C11-link[worker]"
+    ),
+    b.mutation(
         "7946 tcp is dropped on the way",
         a.reached(NODE_B, tcp=lambda t: tuple(replace(p, outcome=Connect.SILENT) for p in t)),
         "C7-reach[worker]",

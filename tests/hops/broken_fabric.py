@@ -28,6 +28,11 @@ FABRIC = (
         "F2-tunnel-in[worker]",
     ),
     b.mutation(
+        "4789 may not leave",
+        a.host_rules(NODE_B, a.first("-A OUTPUT -p udp -m udp --dport 4789 -j DROP")),
+        "F2-tunnel-in[worker]",
+    ),
+    b.mutation(
         "large tunnel packets may be dropped",
         a.host_rules(
             NODE_B,

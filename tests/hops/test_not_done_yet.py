@@ -14,7 +14,14 @@ from lab.hops.verdict import Scope
 from tests.hops.healthy import healthy
 
 # These look at the machines and their image, which are there before any swarm.
-HOLD_WITHOUT_A_SWARM = {"C4-engine", "C9-backend", "S3-image", "H9-bridge", "H13-forwarding"}
+HOLD_WITHOUT_A_SWARM = {
+    "C4-engine",
+    "C9-backend",
+    "C11-link",
+    "S3-image",
+    "H9-bridge",
+    "H13-forwarding",
+}
 HOLD_WITHOUT_A_SERVICE = {
     *HOLD_WITHOUT_A_SWARM,
     "C1-member",
@@ -24,6 +31,7 @@ HOLD_WITHOUT_A_SERVICE = {
     "C6-listeners",
     "C7-reach",
     "C8-gossip",
+    "C10-control-in",
     "H10-address",
     "H11-route",
     "H12-no-shadow",
