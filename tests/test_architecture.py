@@ -115,6 +115,7 @@ class Module:
     name: str
     path: Path
     tree: ast.Module
+    nodes: Sequence[ast.AST]
 
     def __str__(self) -> str:
         return str(self.path.relative_to(ROOT))
@@ -124,10 +125,15 @@ class Module:
 def modules() -> tuple[Module, ...]:
     paths = [*ROOT.glob("lab/**/*.py"), *ROOT.glob("checks/**/*.py"), ROOT / "tasks.py"]
     return tuple(
-        Module(module_name(path), path, ast.parse(path.read_text(encoding="utf-8")))
+        Module(module_name(path), path, tree, tuple(ast.walk(tree)))
         for path in sorted(paths)
-        if path.exists()
+        for tree in [ast.parse(path.read_text(encoding="utf-8"))]
     )
+
+
+@cache
+def all_names() -> frozenset[str]:
+    return frozenset(module.name for module in modules())
 
 
 def module_name(path: Path) -> str:
@@ -137,7 +143,7 @@ def module_name(path: Path) -> str:
 
 def imported(module: Module, nodes: Iterator[ast.AST] | Sequence[ast.AST]) -> Iterator[str]:
     """The full names a module imports: ``lab.image.cpio`` for ``from lab.image import cpio``."""
-    names = {other.name for other in modules()}
+    names = all_names()
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -163,7 +169,7 @@ def height(name: str) -> int | None:
 
 def own_imports() -> Iterator[tuple[Module, str]]:
     for module in modules():
-        for name in sorted(set(imported(module, ast.walk(module.tree)))):
+        for name in sorted(set(imported(module, module.nodes))):
             if is_ours(name):
                 yield module, name
 
@@ -209,7 +215,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 def test_each_library_is_imported_in_its_home_only() -> None:
     wrong = []
     for module in modules():
-        for name in sorted({n.partition(".")[0] for n in imported(module, ast.walk(module.tree))}):
+        for name in sorted({n.partition(".")[0] for n in imported(module, module.nodes)}):
             if is_ours(name) or (name in sys.stdlib_module_names and name not in HOMES):
                 continue
             if name not in HOMES:
@@ -229,7 +235,7 @@ def test_no_function_is_too_long() -> None:
     long = [
         f"{module}:{node.lineno} {node.name}"
         for module in modules()
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or node.lineno) - node.lineno >= MAX_FUNCTION_LINES
     ]

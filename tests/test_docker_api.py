@@ -1,6 +1,7 @@
 import gc
 import json
 import socket as sockets
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
@@ -339,11 +340,13 @@ def test_log_lines(socket: Path) -> None:
     assert server.asked[0].query["tail"] == "20"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def collected() -> Iterator[None]:
     """Collect the sockets that the docker package does not close, where nobody is warned."""
     yield
-    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -118,7 +118,8 @@ def test_an_interrupt_ends_the_program_too(tmp_path: Path) -> None:
     code = (
         "import signal, sys; from lab.process import run\n"
         "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
-        f"run(['sh', '-c', 'echo $$ > {tmp_path}/pid; exec sleep 60'], timeout_s=60)"
+        # Not at once: run() must have begun to wait, or nobody ends the program.
+        f"run(['sh', '-c', 'sleep 0.1; echo $$ > {tmp_path}/pid; exec sleep 60'], timeout_s=60)"
     )
     with running(sys.executable, "-c", code) as parent:
         pid = int(wait_for(tmp_path / "pid"))
