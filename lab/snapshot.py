@@ -29,8 +29,11 @@ from lab.topology import Topology
 KEEP = timedelta(days=30)
 """A node's certificate lives 90 days and is renewed from day 45 on (swarmkit, ca/certificates.go):
 a copy must not wake up with one that has run out."""
+SHOWN = 200
 PARTIAL = ".saving-"
 MANIFEST = "manifest.json"
+OLD = "old"
+"""What ``--remove`` calls all that cannot be used any more: no name for a single one."""
 CODE = Path(__file__).parent
 MIB = 2**20
 
@@ -209,10 +212,10 @@ def expect_name(name: str) -> str:
     Raises:
         UsageError: It cannot name a directory safely.
     """
-    if not NAME_RULE.fullmatch(name):
+    if not NAME_RULE.fullmatch(name) or name == OLD:
         raise UsageError(
             f"{name!r} cannot name a snapshot",
-            details="expected 1 to 24 of a-z, 0-9 and '-', not at the ends",
+            details=f"expected 1 to 24 of a-z, 0-9 and '-', not at the ends, and not {OLD!r}",
             hint="invoke lab.snapshot before-the-join",
         )
     return name
@@ -239,13 +242,14 @@ def read_snapshot(path: Path) -> Snapshot:
     Raises:
         Unusable: Its manifest is missing, damaged or somebody else's.
     """
+    brief = f"Snapshot {path.name} cannot be used"
     try:
+        if not _is_private((path / MANIFEST).lstat()):
+            raise Unusable(brief, details=f"its {MANIFEST} is not a private file of yours")
         manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
     except (OSError, ValidationError) as error:
         what = "damaged" if isinstance(error, ValidationError) else f"unreadable: {error}"
-        raise Unusable(
-            f"Snapshot {path.name} cannot be used", details=f"its {MANIFEST} is {what}"
-        ) from error
+        raise Unusable(brief, details=f"its {MANIFEST} is {what}") from error
     return Snapshot(path, manifest)
 
 
@@ -269,7 +273,9 @@ def _obstacle(snapshot: Snapshot, circumstances: Mapping[str, str]) -> str:
     for what, now in circumstances.items():
         then = manifest.circumstances.get(what, "nothing")
         if then != now:
-            return f"it was made with another {what}: {then[:200]} then, {now[:200]} now"
+            # Of two long texts nobody would find the difference, such as those of a processor.
+            shown = f": {then} then, {now} now" if len(then + now) <= SHOWN else ""
+            return f"it was made with another {what}{shown}"
     return _broken(snapshot)
 
 
@@ -288,7 +294,7 @@ def _broken(snapshot: Snapshot) -> str:
             found = (path / name).lstat()
         except OSError as error:
             return f"{name} is gone: {error.strerror}"
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        if not _is_private(found):
             return f"{name} is not a private file of yours"
         if found.st_size != seal.size:
             return f"{name} has {found.st_size} bytes instead of {seal.size}"
@@ -302,6 +308,11 @@ def _broken(snapshot: Snapshot) -> str:
     again = manifest.model_copy(update={"files": seals, "boot": _boot()})
     write_private(path / MANIFEST, again.model_dump_json(indent=2) + "\n")
     return ""
+
+
+def _is_private(found: os.stat_result) -> bool:
+    mine = found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return mine and stat.S_ISREG(found.st_mode)
 
 
 def _sealed(directory: Path, name: str, contents: Contents) -> Manifest:
