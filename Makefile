@@ -24,7 +24,7 @@ types: setup-dev ## check the types
 	@.venv/bin/mypy
 
 unit: setup-dev ## test our code: no lab, no root, no network
-	@.venv/bin/pytest tests/
+	@.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile tests/
 
 setup: ## install what the lab needs: system packages and .venv
 	@sh scripts/setup.sh requirements.txt

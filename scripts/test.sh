@@ -77,7 +77,7 @@ trap 'interrupted 143' TERM
 one ruff check
 one ruff format --check
 one mypy
-tests tests/
+tests -n auto --maxprocesses 4 --dist loadfile tests/
 
 # First the walk-through: a person types the swarm into machines that only have Docker.
 lab_exists=yes

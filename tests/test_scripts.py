@@ -67,7 +67,7 @@ EVERYTHING = [
     "ruff check",
     "ruff format --check",
     "mypy",
-    "pytest tests/",
+    "pytest -n auto --maxprocesses 4 --dist loadfile tests/",
     "invoke lab.up --until nodes --name NAME",
     "pytest tests/live/test_walkthrough.py -m live --name NAME",
     "invoke lab.down --name NAME",
@@ -98,7 +98,7 @@ def test_failing_tests_are_counted_each(project: Path) -> None:
 @pytest.mark.parametrize("junit", ["", JUNIT.format(0, 0)])
 def test_a_run_that_names_no_failing_test_still_counts(project: Path, junit: str) -> None:
     (project / "junit").write_text(junit)
-    code, line = run(project, fails="pytest tests/")
+    code, line = run(project, fails="pytest*dist*")
     assert (code, line.split(", ")[1]) == (3, "1 failed")
 
 
