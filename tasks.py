@@ -130,15 +130,15 @@ def snapshot(
     output: str = "",
 ) -> None:
     """Save a running lab under a name to go back to, or show what is saved."""
-    from lab import lifecycle, report, warm
+    from lab import lifecycle, report, saved
     from lab.steps import Steps
 
     as_json = wants_json(c, output)
     if remove is not None:
-        warm.remove(remove)
+        saved.remove(remove)
     elif snapshot:
         lifecycle.save(lab_name(c, name), snapshot, Steps())
-    found = warm.list_all()
+    found = saved.list_all()
     if as_json:
         report.print_json("lab.snapshot/v1", report.snapshots_content(found))
     else:

@@ -1,48 +1,116 @@
 """Bringing a lab up step by step: machines, Docker, swarm, service."""
 
+import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
-from lab.access import render_ssh_config
+from lab import golden
+from lab.access import close_connections, render_ssh_config
 from lab.errors import NotReady, NotRunning, ProviderFailed
 from lab.home import STAGES, LabHome, LabState, Stage
 from lab.node import Connect, Node
 from lab.parallel import on_all
-from lab.paths import expect_room_for_sockets, write_private
+from lab.paths import expect_room_for_sockets, private_dir, write_private
 from lab.process import last_lines
-from lab.providers import Provider, provider_named
+from lab.providers import Machines, Provider, Snapshots, provider_named
 from lab.service import await_entries, deploy
 from lab.steps import Steps
-from lab.swarm import form_swarm, prepare_all
+from lab.swarm import expect_same_image, form_swarm, prepare_all
 from lab.topology import Topology
 from lab.wait import Deadlines, wait_until
 
 CONSOLE_LINES = 12
 
 
-def start(home: LabHome, state: LabState, steps: Steps, connect: Connect) -> LabState:
-    """Make the machines and prepare them: all of it, or the next ``up`` starts afresh."""
-    topology = state.topology
+def start(
+    home: LabHome, state: LabState, steps: Steps, connect: Connect, *, boot_all: bool = False
+) -> LabState:
+    """Make the machines and prepare them: all of it, or the next ``up`` starts afresh.
+
+    Args:
+        home: The lab, of which nothing is left.
+        state: Its state before anything is made.
+        steps: Shows progress.
+        connect: Connects to the nodes once they answer ssh.
+        boot_all: Boot every machine, even if the provider can copy one.
+    """
     provider = provider_named(state.provider)
-    provider.preflight(topology)
-    expect_room_for_sockets(home.runtime, [node.name for node in topology.nodes])
+    provider.preflight(state.topology)
+    expect_room_for_sockets(home.runtime, [node.name for node in state.topology.nodes])
     home.save(state)
+    if provider.snapshots is None or boot_all:
+        return _reach(home, _boot(home, state, provider, steps, connect), Stage.NODES)
+    provider.prepare(steps)
+    snapshots = provider.snapshots
+
+    def make(one: Topology, directory: Path) -> None:
+        alone = state.model_copy(update={"topology": one})
+        _make_golden(home, alone, provider, snapshots, directory, steps, connect)
+
+    machine = golden.ensure(state, snapshots, steps, make)
+    if machine is None:
+        return _reach(home, _boot(home, state, provider, steps, connect), Stage.NODES)
+    names = ", ".join(node.name for node in state.topology.nodes)
+    with steps.step(f"Making {len(state.topology.nodes)} machines as copies of it: {names}"):
+        machines = snapshots.multiply(home, state.topology, machine)
+    state = _reachable(home, state, machines, steps)
+    with _with_consoles(home, state), connect(home, state) as nodes:
+        expect_same_image(nodes, state.topology.service.image)
+    return _reach(home, state, Stage.NODES)
+
+
+def _boot(
+    home: LabHome, state: LabState, provider: Provider, steps: Steps, connect: Connect
+) -> LabState:
+    """Boot all machines of a topology and prepare Docker on them."""
+    topology = state.topology
     machines = provider.create(home, topology, steps)
+    state = _reachable(home, state, machines, steps)
+    count = len(topology.nodes)
+    with steps.step(f"Waiting for {count} machine{'s' * (count > 1)} to boot"):
+        on_all(topology.nodes, lambda node: _await_ssh(home, state, provider, node.name))
+    with (
+        _with_consoles(home, state),
+        connect(home, state) as nodes,
+        steps.step("Preparing Docker: bridge, image, earlier marks"),
+    ):
+        prepare_all(nodes, topology, Deadlines(state.pace))
+    return state
+
+
+def _make_golden(
+    home: LabHome,
+    state: LabState,
+    provider: Provider,
+    snapshots: Snapshots,
+    directory: Path,
+    steps: Steps,
+    connect: Connect,
+) -> None:
+    """Boot and prepare the one machine of a topology, save it, and take it away again.
+
+    It lives in the lab's own directories, so that ``lab.down`` finds what a killed one left.
+    """
+    own = LabHome(home.name, private_dir(home.path / "golden"), home.runtime)
+    try:
+        state = _boot(own, state, provider, steps, connect)
+        close_connections(own.ssh_config, own.runtime)
+        with steps.step("Saving the machine: every node is a copy of it"):
+            snapshots.save(own, state.topology, directory)
+    finally:
+        close_connections(own.ssh_config, own.runtime)
+        provider.destroy(own)
+        shutil.rmtree(own.path, ignore_errors=True)
+
+
+def _reachable(home: LabHome, state: LabState, machines: Machines, steps: Steps) -> LabState:
     steps.note(machines.remark)
     state = state.model_copy(update={"access": dict(machines.access), "pace": machines.pace})
     home.save(state)
     write_private(home.ssh_config, render_ssh_config(state.access, home.runtime))
-    with steps.step("Waiting for the machines to boot"):
-        on_all(topology.nodes, lambda node: _await_ssh(home, state, provider, node.name))
-    preparing = "Preparing Docker on every node: bridge, image, earlier marks"
-    with (
-        _with_consoles(home, state),
-        connect(home, state) as nodes,
-        steps.step(preparing),
-    ):
-        prepare_all(nodes, topology, Deadlines(state.pace))
-    return _reach(home, state, Stage.NODES)
+    return state
 
 
 def complete(

@@ -293,7 +293,7 @@ def _make(home: LabHome, plan: LabState, wish: Wish, steps: Steps, connect: Conn
     if state is None:
         from lab import cold  # with everything Docker needs: half a second
 
-        state = cold.start(home, plan, steps, connect)
+        state = cold.start(home, plan, steps, connect, boot_all=wish.cold)
     return (
         state if state.reached is wish.until else _finish(home, state, wish.until, steps, connect)
     )

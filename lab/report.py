@@ -18,9 +18,9 @@ from lab.doctor import Finding
 from lab.image.store import Image
 from lab.lifecycle import LabStatus
 from lab.look import SwarmView
+from lab.saved import Listed
 from lab.service import Entry
 from lab.steps import Phase
-from lab.warm import Listed
 
 WIDTH = 100
 
@@ -201,7 +201,7 @@ def snapshots_content(listed: Sequence[Listed]) -> dict[str, object]:
         "snapshots": [
             {
                 "name": one.name,
-                "automatic": one.automatic,
+                "kind": one.kind,
                 "lab": one.snapshot and one.snapshot.manifest.lab,
                 "reached": one.snapshot and one.snapshot.manifest.reached,
                 "created": one.snapshot and one.created.isoformat(),
@@ -223,12 +223,15 @@ def print_snapshots(listed: Sequence[Listed]) -> None:
         text = "No snapshot yet. The first lab.up keeps one; so does: invoke lab.snapshot NAME"
         out.print(typed_here(text), soft_wrap=True)
         return
-    table = _table("snapshot", "of lab", "reached", "made (UTC)", "disk", "used by", "usable")
+    table = _table(
+        "snapshot", "kind", "of lab", "reached", "made (UTC)", "disk", "used by", "usable"
+    )
     for one in listed:
         found = one.snapshot
         table.add_row(
             one.name,
-            ("any" if one.automatic else found.manifest.lab) if found else "?",
+            one.kind,
+            found.manifest.lab if found and one.kind == "named" else "any",
             found.manifest.reached if found else "?",
             f"{one.created:%Y-%m-%d %H:%M}" if found else "?",
             f"{found.disk_mib:.0f} MiB" if found else "?",

@@ -36,6 +36,8 @@ OLD = "old"
 """What ``--remove`` calls all that cannot be used any more: no name for a single one."""
 CODE = Path(__file__).parent
 MIB = 2**20
+DISK_MIB = 300
+"""Room for a node's disk and device state beside its memory."""
 
 
 class Seal(BaseModel):
@@ -219,6 +221,11 @@ def expect_name(name: str) -> str:
             hint="invoke lab.snapshot before-the-join",
         )
     return name
+
+
+def room_mib(topology: Topology) -> float:
+    """Return how many MiB saving all machines of a topology may take."""
+    return sum(node.memory_mib + DISK_MIB for node in topology.nodes)
 
 
 def expect_room(root: Path, needed_mib: float) -> None:

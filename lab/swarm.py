@@ -140,10 +140,21 @@ def _expect_manager(engine: Engine) -> None:
 def prepare_all(nodes: Sequence[Node], topology: Topology, deadline: Deadlines) -> None:
     """Prepare all nodes at the same time."""
     on_all(nodes, lambda node: prepare(node, topology, deadline))
-    ids = {node.name: node.engine.image_id(topology.service.image) for node in nodes}
-    if len(set(ids.values())) != 1:
+    expect_same_image(nodes, topology.service.image)
+
+
+def expect_same_image(nodes: Sequence[Node], tag: str) -> None:
+    """Make sure that every node holds the very same image under a tag.
+
+    Raises:
+        ProviderFailed: They do not.
+    """
+    found = on_all(nodes, lambda node: node.engine.image_id(tag))
+    if len(set(found)) != 1 or None in found:
         raise ProviderFailed(
-            f"The nodes hold different images named {topology.service.image}",
-            details="\n".join(f"{name}: {found}" for name, found in ids.items()),
+            f"The nodes do not all hold the same image {tag}",
+            details="\n".join(
+                f"{node.name}: {id_}" for node, id_ in zip(nodes, found, strict=True)
+            ),
             hint="invoke lab.down, then invoke lab.up",
         )

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from lab.access import Access, render_ssh_config
 from lab.errors import Conflict, LabError, UsageError
-from lab.home import STAGES, LabHome, LabState, Stage, lab_home, lab_names
+from lab.home import STAGES, LabHome, LabState, Stage
 from lab.parallel import on_all
 from lab.paths import expect_room_for_sockets, write_private
 from lab.providers import Provider, Snapshots, provider_named
+from lab.saved import circumstances_of, users_of
 from lab.service import ask_from_here, await_entries
 from lab.shell import Shell, succeed
 from lab.snapshot import (
@@ -25,6 +26,7 @@ from lab.snapshot import (
     key_of,
     named,
     read_snapshot,
+    room_mib,
 )
 from lab.steps import Steps
 from lab.topology import Topology
@@ -33,8 +35,6 @@ from lab.wait import Deadlines
 
 VERIFY_S = 4.0
 """Deadline on real hardware for a copy to answer; it answers at once or never."""
-DISK_MIB = 300
-"""Room for a node's disk and device state beside its memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +44,6 @@ class Copy:
     name: str
     shell: Shell
     entry: str
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A snapshot in the list: ``obstacle`` says why it cannot be used, if it cannot.
-
-    ``snapshot`` is ``None`` if not even its manifest can be read. ``users`` are the labs that go
-    back to it when they are reset.
-    """
-
-    path: Path
-    automatic: bool
-    snapshot: Snapshot | None
-    obstacle: str
-    users: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.path.name
-
-    @property
-    def created(self) -> datetime:
-        """When it was made, or the beginning of time if nobody can tell."""
-        return self.snapshot.manifest.created if self.snapshot else datetime.fromtimestamp(0, UTC)
 
 
 def start(home: LabHome, plan: LabState, until: Stage, steps: Steps) -> LabState | None:
@@ -128,7 +103,6 @@ def restore(
         )
         home.save(state)
         write_private(home.ssh_config, render_ssh_config(state.access, home.runtime))
-        snapshots.settle(home, plan.topology)
     deadline = Deadlines(state.pace * max(1, count / 2))
     with _copies(home, state, snapshots) as copies:
         if manifest.answers:
@@ -148,7 +122,7 @@ def keep(home: LabHome, state: LabState, steps: Steps) -> LabState:
     Whatever prevents it is said and does no harm: the lab is up.
     """
     provider = provider_named(state.provider)
-    found = _circumstances(provider, state.topology)
+    found = circumstances_of(provider, state.topology)
     if found is None or state.reached is None:
         return state
     store, key = automatic(), key_of(state.topology, state.reached, found)
@@ -199,7 +173,7 @@ def find_named(name: str) -> Snapshot:
             hint=f"invoke lab.snapshot {name}",
         )
     manifest = read_snapshot(store.path_of(name)).manifest
-    circumstances = _circumstances(provider_named(manifest.provider), manifest.topology)
+    circumstances = circumstances_of(provider_named(manifest.provider), manifest.topology)
     return _checked(store, name, circumstances or {})
 
 
@@ -211,21 +185,9 @@ def origin_of(state: LabState) -> Snapshot | None:
     """
     if state.origin is None:
         return None
-    circumstances = _circumstances(provider_named(state.provider), state.topology)
+    circumstances = circumstances_of(provider_named(state.provider), state.topology)
     store = Store(state.origin.parent)
     return store.find(state.origin.name, circumstances or {})
-
-
-def users_of(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the labs that go back to a snapshot when they are reset."""
-    users = []
-    for name in lab_names():
-        try:
-            if lab_home(name).load().origin == snapshot.path:
-                users.append(name)
-        except LabError:
-            continue  # a damaged lab goes back to nothing
-    return tuple(users)
 
 
 def wake(home: LabHome, state: LabState, steps: Steps) -> None:
@@ -237,29 +199,6 @@ def wake(home: LabHome, state: LabState, steps: Steps) -> None:
     _paused(home).unlink()
 
 
-def list_all() -> tuple[Listed, ...]:
-    """Return every snapshot there is, the newest first, with what stands in the way of its use."""
-    found = [_listed(store, name) for store in (automatic(), named()) for name in store.names()]
-    return tuple(sorted(found, key=lambda listed: (listed.created, listed.name), reverse=True))
-
-
-def remove(which: str) -> None:
-    """Delete a snapshot by its name, or with ``old`` all that cannot be used any more.
-
-    Raises:
-        UsageError: There is no such snapshot.
-    """
-    listed = list_all()
-    chosen = [one for one in listed if (one.obstacle if which == "old" else one.name == which)]
-    if not chosen and which != "old":
-        raise UsageError(
-            f"There is no snapshot {which}",
-            details=f"known: {', '.join(one.name for one in listed) or 'none'}",
-        )
-    for one in chosen:
-        Store(one.path.parent).remove(one.name)
-
-
 def clear(home: LabHome, provider: Provider) -> None:
     """Remove what a restore that failed has made."""
     provider.destroy(home)
@@ -269,7 +208,7 @@ def clear(home: LabHome, provider: Provider) -> None:
 def _nearest(
     provider: Provider, topology: Topology, until: Stage, steps: Steps
 ) -> Snapshot | None:
-    circumstances = _circumstances(provider, topology)
+    circumstances = circumstances_of(provider, topology)
     if circumstances is None:
         return None
     for stage in reversed(STAGES[: STAGES.index(until) + 1]):
@@ -314,7 +253,7 @@ def _save(
 ) -> None:
     snapshots = _snapshots(state.provider)
     nodes = state.topology.nodes
-    expect_room(store.root, sum(node.memory_mib + DISK_MIB for node in nodes))
+    expect_room(store.root, room_mib(state.topology))
     contents = Contents(
         lab=home.name,
         provider=state.provider,
@@ -353,24 +292,6 @@ def _forget_predecessors(store: Store, key: str, steps: Steps) -> None:
         store.remove(name)
 
 
-def _listed(store: Store, name: str) -> Listed:
-    path = store.path_of(name)
-    try:
-        snapshot = read_snapshot(path)
-    except Unusable as error:
-        return Listed(path, store == automatic(), None, error.details, ())
-    manifest = snapshot.manifest
-    obstacle = ""
-    try:
-        now = _circumstances(provider_named(manifest.provider), manifest.topology) or {}
-        store.find(name, now)
-        if store == automatic() and key_of(manifest.topology, manifest.reached, now) != name:
-            obstacle = "it was made by another version of this program"
-    except LabError as error:
-        obstacle = error.details
-    return Listed(path, store == automatic(), snapshot, obstacle, users_of(snapshot))
-
-
 def _paused(home: LabHome) -> Path:
     return home.path / "paused"
 
@@ -399,10 +320,6 @@ def _answers(state: LabState) -> bool:
         )
     except LabError:
         return False
-
-
-def _circumstances(provider: Provider, topology: Topology) -> Mapping[str, str] | None:
-    return None if provider.snapshots is None else provider.snapshots.circumstances(topology)
 
 
 def _snapshots(provider: str) -> Snapshots:

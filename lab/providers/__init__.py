@@ -65,6 +65,8 @@ class Snapshots(Protocol):
     ) -> Machines:
         """Start copies of saved machines, all at the same moment, where those were saved.
 
+        Their clocks are set and their network cards get the addresses of the new lab.
+
         Args:
             home: The new lab.
             topology: Its topology, which is that of the saved machines.
@@ -78,8 +80,17 @@ class Snapshots(Protocol):
     def shell(self, home: LabHome, node: str) -> AbstractContextManager[Shell]:
         """Open a shell on a machine at once, where ssh would take its time."""
 
-    def settle(self, home: LabHome, topology: Topology) -> None:
-        """Tell copies what is different since they were saved: the time, and who they are."""
+    def multiply(self, home: LabHome, topology: Topology, machine: Path) -> Machines:
+        """Start every node as a copy of one saved machine, under the node's own name.
+
+        Args:
+            home: The new lab.
+            topology: Its topology; all its nodes have as much memory as the saved machine.
+            machine: A node's directory in what ``save`` filled.
+
+        Raises:
+            LabError: It did not succeed; ``destroy`` clears away.
+        """
 
     def wake(self, home: LabHome, topology: Topology) -> None:
         """Let machines go on that a killed ``save`` left paused."""
@@ -98,6 +109,9 @@ class Provider(Protocol):
 
     def preflight(self, topology: Topology) -> None:
         """Raise PreflightFailed if this machine cannot carry the topology."""
+
+    def prepare(self, steps: Steps) -> None:
+        """Make what all machines need and what takes its time, such as the image; if missing."""
 
     def create(self, home: LabHome, topology: Topology, steps: Steps) -> Machines:
         """Start all machines; those that run already are left alone.

@@ -7,7 +7,7 @@ processor more than a second.
 import base64
 import time
 
-from lab.errors import CommandFailed
+from lab.errors import CommandFailed, NotReady
 from lab.providers.qmp import Monitor
 from lab.shell import CommandResult
 from lab.wait import wait_until
@@ -33,13 +33,19 @@ class AgentShell:
             {"path": "/bin/busybox", "arg": ["sh", "-c", command], "capture-output": True},
             timeout_s=timeout_s,
         )
-        ended = wait_until(
-            lambda: self._agent.execute("guest-exec-status", started),
-            lambda status: bool(status["exited"]),
-            what=f"a command on {self._node} to end ($ {command[:200]})",
-            timeout_s=timeout_s,
-            every_s=0.01,
-        )
+        try:
+            ended = wait_until(
+                lambda: self._agent.execute("guest-exec-status", started),
+                lambda status: bool(status["exited"]),
+                what=f"a command on {self._node} to end",
+                timeout_s=timeout_s,
+                every_s=0.01,
+            )
+        except NotReady as error:
+            raise CommandFailed(
+                f"A command on {self._node} did not end within {timeout_s:.0f} s",
+                details=f"$ {command[:400]}\n{error.details}",
+            ) from error
         return CommandResult(
             command,
             # A command that a signal ended has no exit code; a shell would say 128 + signal.

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from lab.home import LabHome
 from lab.image.store import ensure_image
-from lab.paths import private_dir, write_private
-from lab.process import ProcessId, end, find_program, missing, resident_mib, run, using
+from lab.process import ProcessId, end, find_program, missing, resident_mib, using
 from lab.providers import Machines, MachineState
 from lab.providers.acceleration import choose
-from lab.providers.node_files import node_initrd
+from lab.providers.identity import host_keys, make_identity
 from lab.providers.ports import reserving
 from lab.providers.qemu_command import QEMU
 from lab.providers.qemu_machines import (
@@ -25,7 +24,7 @@ from lab.providers.qemu_machines import (
 )
 from lab.providers.qemu_snapshots import QemuSnapshots
 from lab.steps import Steps
-from lab.topology import NodeSpec, Topology
+from lab.topology import Topology
 
 PROGRAMS = (QEMU, "qemu-img", "mmdebstrap", "mke2fs", "zstd", "ssh", "ssh-keygen")
 
@@ -41,6 +40,10 @@ class QemuProvider:
         for program in PROGRAMS:
             if find_program(program) is None:
                 raise missing(program)
+
+    def prepare(self, steps: Steps) -> None:
+        """Build the image and find out how machines run, unless that is known."""
+        choose(ensure_image(steps), steps)
 
     def create(self, home: LabHome, topology: Topology, steps: Steps) -> Machines:
         """Start the machines that do not run; see ``Provider.create``."""
@@ -60,7 +63,7 @@ class QemuProvider:
                 record = self._start_all(home, topology, record, steps)
         else:
             record = self._start_all(home, topology, record, steps)
-        return Machines(access_of(home, record, _host_keys(home)), record.pace, record.remark)
+        return Machines(access_of(home, record, host_keys(home)), record.pace, record.remark)
 
     def destroy(self, home: LabHome) -> None:
         """End every process of the lab, recorded or not."""
@@ -86,44 +89,13 @@ class QemuProvider:
         names = ", ".join(node.name for node in topology.nodes)
         with steps.step(f"Starting {len(topology.nodes)} machines: {names}"):
             dead = [node for node in topology.nodes if process_of(record, node.name) is None]
+            machines = []
             for node in dead:
-                _prepare(home, topology, node, record.image)
-            machines = [
-                machine_spec(home, topology, record, node, _initrd(home, node.name))
-                for node in dead
-            ]
+                initrd = make_identity(home, topology, node, record.image)
+                machines.append(machine_spec(home, topology, record, node, initrd))
+                if not machines[-1].disk.exists():
+                    make_disk(record.image / "disk", "raw", machines[-1].disk)
             return start_machines(home, topology, record, machines)
-
-
-def _prepare(home: LabHome, topology: Topology, node: NodeSpec, image: Path) -> None:
-    """Make a node's keys, initial RAM disk and empty disk; what exists already stays."""
-    directory = private_dir(home.node_dir(node.name))
-    lab_key = home.path / "id_ed25519"
-    for key in (lab_key, directory / "ssh_host_ed25519_key"):
-        if not key.exists():
-            run(
-                ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", home.name, "-f", key),
-                timeout_s=20,
-            )
-    initrd = (image / "initrd").read_bytes() + node_initrd(
-        topology,
-        node,
-        host_key=(directory / "ssh_host_ed25519_key").read_bytes(),
-        authorized_key=lab_key.with_suffix(".pub").read_bytes(),
-    )
-    write_private(_initrd(home, node.name), initrd)
-    disk = directory / "disk.qcow2"
-    if not disk.exists():
-        make_disk(image / "disk", "raw", disk)
-
-
-def _initrd(home: LabHome, node: str) -> Path:
-    return home.node_dir(node) / "initrd"
-
-
-def _host_keys(home: LabHome) -> dict[str, str]:
-    files = (home.path / "nodes").glob("*/ssh_host_ed25519_key.pub")
-    return {file.parent.name: file.read_text() for file in files}
 
 
 def _state(home: LabHome, record: Record | None, node: str) -> MachineState:

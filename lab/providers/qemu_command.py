@@ -22,7 +22,7 @@ CPU = {
 ACCELERATOR = {
     "kvm": "kvm",
     # Room for translated code, MiB: QEMU would take up to 1 GiB and never give it back.
-    "tcg": "tcg,thread=multi,tb-size=256",
+    "tcg": "tcg,thread=multi,tb-size=128",
 }
 
 

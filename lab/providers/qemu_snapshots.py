@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab.access import Access
-from lab.errors import LabError, NotRunning
+from lab.errors import LabError, NotRunning, ProviderFailed
 from lab.home import LabHome
 from lab.image.store import Image, current_key, find_image
 from lab.parallel import on_all
@@ -28,6 +28,14 @@ from lab.process import end, run, using
 from lab.providers import Machines
 from lab.providers.acceleration import Acceleration, settled_for
 from lab.providers.agent import AgentShell, set_clock
+from lab.providers.identity import (
+    HOST_KEY,
+    LAB_KEY,
+    host_keys,
+    initrd_of,
+    make_identity,
+)
+from lab.providers.node_files import becoming
 from lab.providers.ports import reserving
 from lab.providers.qemu_command import QEMU, MachineSpec, Ram, mac, machine_argv
 from lab.providers.qemu_machines import (
@@ -53,6 +61,8 @@ MOVE_S = 60.0
 """How long a machine's state may take to be moved: 1 GiB of memory takes about a second."""
 CONVERT_S = 120.0
 IGNORE_SHARED = "x-ignore-shared"
+KEPT = ("initrd", f"{HOST_KEY}.pub")
+"""What is kept of a machine beside its memory, devices and disk; the guest has the rest."""
 
 
 class QemuSnapshots:
@@ -97,7 +107,7 @@ class QemuSnapshots:
             finally:
                 for machine in machines.values():
                     machine.execute("cont")
-        for key in ("id_ed25519", "id_ed25519.pub"):
+        for key in (LAB_KEY, f"{LAB_KEY}.pub"):
             _copy(home.path / key, directory / key)
 
     def restore(
@@ -108,31 +118,25 @@ class QemuSnapshots:
         earlier: Mapping[str, Access],
     ) -> Machines:
         """Start copies of saved machines; see ``Snapshots.restore``."""
-        found = _today()
-        if found is None:
-            raise LabError("There is no image for the machines", hint="invoke lab.image")
-        image, acceleration = found
-        with reserving():
-            record = Record(
-                image=image.path,
-                accelerator=acceleration.accelerator,
-                pace=acceleration.pace,
-                remark=str(acceleration),
-                ports=_ports(earlier) or new_ports(topology),
-            )
-            save(home, record)
-            machines = on_all(
-                topology.nodes, lambda node: _prepare_copy(home, topology, record, node, directory)
-            )
-            start_machines(home, topology, record, machines)
-        for key in ("id_ed25519", "id_ed25519.pub"):
+        sources = {node.name: directory / node.name for node in topology.nodes}
+        for key in (LAB_KEY, f"{LAB_KEY}.pub"):
             _copy(directory / key, home.path / key)
-        self._load_states(home, topology, directory)
-        keys = {
-            node.name: (directory / node.name / "ssh_host_ed25519_key.pub").read_text()
-            for node in topology.nodes
-        }
-        return Machines(access_of(home, record, keys), record.pace, record.remark)
+        for name, source in sources.items():
+            own = private_dir(home.node_dir(name))
+            for file in KEPT:
+                _copy(source / file, own / file)
+        record = self._start_copies(home, topology, sources, _ports(earlier))
+        return Machines(access_of(home, record, host_keys(home)), record.pace, record.remark)
+
+    def multiply(self, home: LabHome, topology: Topology, machine: Path) -> Machines:
+        """Start every node as a copy of one machine; see ``Snapshots.multiply``."""
+        image, _ = _expect_today()
+        for node in topology.nodes:
+            make_identity(home, topology, node, image.path)
+        sources = {node.name: machine for node in topology.nodes}
+        record = self._start_copies(home, topology, sources, {})
+        on_all(topology.nodes, lambda node: self._become(home, topology, node))
+        return Machines(access_of(home, record, host_keys(home)), record.pace, record.remark)
 
     @contextmanager
     def shell(self, home: LabHome, node: str) -> Iterator[Shell]:
@@ -140,9 +144,8 @@ class QemuSnapshots:
         with self._agent(home, node) as agent:
             yield AgentShell(node, agent)
 
-    def settle(self, home: LabHome, topology: Topology) -> None:
-        """Set the clocks, and give the cards the addresses of this lab; see ``Snapshots``."""
-        record = _known(home)
+    def _settle(self, home: LabHome, topology: Topology, record: Record) -> None:
+        """Set the clocks, and give the network cards the addresses of this lab."""
 
         def settle(node: NodeSpec) -> None:
             spec = machine_spec(home, topology, record, node, Path("-"))
@@ -164,14 +167,53 @@ class QemuSnapshots:
         socket = agent_socket(home, node)
         return monitor(socket, f"the guest agent of {node}", greets=False)
 
-    def _load_states(self, home: LabHome, topology: Topology, directory: Path) -> None:
+    def _become(self, home: LabHome, topology: Topology, node: NodeSpec) -> None:
+        script = becoming(
+            topology,
+            node,
+            host_key=(home.node_dir(node.name) / HOST_KEY).read_bytes(),
+            authorized_key=(home.path / f"{LAB_KEY}.pub").read_bytes(),
+        )
+        with self.shell(home, node.name) as shell:
+            done = shell.run(script, timeout_s=MOVE_S)
+        if done.exit_code:  # the script itself holds keys: it is not told
+            raise ProviderFailed(f"A copy did not become {node.name}", details=done.stderr)
+
+    def _start_copies(
+        self,
+        home: LabHome,
+        topology: Topology,
+        sources: Mapping[str, Path],
+        ports: Mapping[str, tuple[int, int]],
+    ) -> Record:
+        """Start a copy for every node from its saved machine, and tell it where it is."""
+        image, acceleration = _expect_today()
+        with reserving():
+            record = Record(
+                image=image.path,
+                accelerator=acceleration.accelerator,
+                pace=acceleration.pace,
+                remark=str(acceleration),
+                ports=dict(ports) or new_ports(topology),
+            )
+            save(home, record)
+            machines = on_all(
+                topology.nodes,
+                lambda node: _prepare_copy(home, topology, record, node, sources[node.name]),
+            )
+            record = start_machines(home, topology, record, machines)
+        self._load_states(home, topology, sources)
+        self._settle(home, topology, record)
+        return record
+
+    def _load_states(self, home: LabHome, topology: Topology, sources: Mapping[str, Path]) -> None:
         with ExitStack() as stack:
             machines = tuple(
                 stack.enter_context(_monitor(home, node.name)) for node in topology.nodes
             )
             for node, machine in zip(topology.nodes, machines, strict=True):
                 _ignore_shared(machine, on=True)
-                source = f"exec:cat {shlex.quote(str(directory / node.name / 'devices'))}"
+                source = f"exec:cat {shlex.quote(str(sources[node.name] / 'devices'))}"
                 machine.execute("migrate-incoming", {"uri": source})
             for node, machine in zip(topology.nodes, machines, strict=True):
                 await_migration(machine, node.name, timeout_s=MOVE_S)
@@ -198,7 +240,7 @@ def _save_machine(
         ),
         timeout_s=CONVERT_S,
     )
-    for name in ("initrd", "ssh_host_ed25519_key.pub"):
+    for name in KEPT:
         _copy(source_dir / name, target / name)
     entrance = home.runtime / f"{node.name}.in"
     mold = replace(
@@ -235,14 +277,10 @@ def _pour(machine: Monitor, mold: MachineSpec, entrance: Path, devices: Path) ->
 
 
 def _prepare_copy(
-    home: LabHome, topology: Topology, record: Record, node: NodeSpec, directory: Path
+    home: LabHome, topology: Topology, record: Record, node: NodeSpec, saved: Path
 ) -> MachineSpec:
-    saved = directory / node.name
-    own = private_dir(home.node_dir(node.name))
-    make_disk(saved / "disk.qcow2", "qcow2", own / "disk.qcow2")
-    for name in ("initrd", "ssh_host_ed25519_key.pub"):
-        _copy(saved / name, own / name)
-    spec = machine_spec(home, topology, record, node, own / "initrd")
+    spec = machine_spec(home, topology, record, node, initrd_of(home, node.name))
+    make_disk(saved / "disk.qcow2", "qcow2", spec.disk)
     return replace(spec, ram=Ram(saved / "ram", shared=False), incoming="defer")
 
 
@@ -277,6 +315,13 @@ def _today() -> tuple[Image, Acceleration] | None:
     image = find_image(current_key())
     acceleration = None if image is None else settled_for(image)
     return None if image is None or acceleration is None else (image, acceleration)
+
+
+def _expect_today() -> tuple[Image, Acceleration]:
+    found = _today()
+    if found is None:
+        raise LabError("There is no image for the machines", hint="invoke lab.image")
+    return found
 
 
 def _known(home: LabHome) -> Record:

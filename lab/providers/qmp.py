@@ -12,7 +12,7 @@ from typing import Any
 
 from qemu.qmp import ConnectError, ExecuteError, QMPClient, QMPError
 
-from lab.errors import CommandFailed, NotRunning
+from lab.errors import CommandFailed, NotRunning, ProviderFailed
 from lab.wait import wait_until
 
 ANSWER_S = 15.0
@@ -73,7 +73,8 @@ def monitor(socket: Path, name: str, *, greets: bool = True) -> Iterator[Monitor
         try:
             loop.run_until_complete(asyncio.wait_for(client.connect(str(socket)), ANSWER_S))
         except (ConnectError, TimeoutError, OSError) as error:
-            raise NotRunning(f"{name} does not listen", details=f"{socket}: {error}") from error
+            seen = str(error) or "no greeting"
+            raise NotRunning(f"{name} does not listen", details=f"{socket}: {seen}") from error
         try:
             yield Monitor(client, loop, name)
         finally:
@@ -94,10 +95,18 @@ def await_migration(machine: Monitor, name: str, *, timeout_s: float) -> None:
 
     Raises:
         CommandFailed: It failed.
+        ProviderFailed: The machine ended: QEMU does so when it cannot read a state.
         NotReady: The time was up.
     """
+
+    def query() -> Any:
+        try:
+            return machine.execute("query-migrate")
+        except NotRunning as error:  # it will not come again
+            raise ProviderFailed(error.brief, details=error.details) from error
+
     state = wait_until(
-        lambda: machine.execute("query-migrate"),
+        query,
         lambda found: found.get("status") in ("completed", "failed", "cancelled"),
         what=f"the state of {name} to be moved",
         timeout_s=timeout_s,

@@ -1,0 +1,117 @@
+"""All snapshots there are: which can be used, who uses them, and removing them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from lab import golden
+from lab.errors import LabError, UsageError
+from lab.home import lab_home, lab_names
+from lab.providers import Provider, provider_named
+from lab.snapshot import Snapshot, Store, Unusable, automatic, key_of, named, read_snapshot
+from lab.topology import Topology
+
+Kind = Literal["named", "start", "machine"]
+"""Saved by a person, kept to start from, or what every node of a cold start is a copy of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A snapshot in the list: ``obstacle`` says why it cannot be used, if it cannot.
+
+    ``snapshot`` is ``None`` if not even its manifest can be read. ``users`` are the labs that go
+    back to it when they are reset.
+    """
+
+    path: Path
+    kind: Kind
+    snapshot: Snapshot | None
+    obstacle: str
+    users: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.path.name
+
+    @property
+    def created(self) -> datetime:
+        """When it was made, or the beginning of time if nobody can tell."""
+        return self.snapshot.manifest.created if self.snapshot else datetime.fromtimestamp(0, UTC)
+
+
+def list_all() -> tuple[Listed, ...]:
+    """Return every snapshot there is, the newest first, with what stands in the way of its use."""
+    stores: tuple[tuple[Kind, Store], ...] = (
+        ("named", named()),
+        ("start", automatic()),
+        ("machine", golden.store()),
+    )
+    found = [_listed(kind, store, name) for kind, store in stores for name in store.names()]
+    return tuple(sorted(found, key=lambda listed: (listed.created, listed.name), reverse=True))
+
+
+def remove(which: str) -> None:
+    """Delete a snapshot by its name, or with ``old`` all that cannot be used any more.
+
+    Raises:
+        UsageError: There is no such snapshot.
+    """
+    listed = list_all()
+    chosen = [one for one in listed if (one.obstacle if which == "old" else one.name == which)]
+    if not chosen and which != "old":
+        raise UsageError(
+            f"There is no snapshot {which}",
+            details=f"known: {', '.join(one.name for one in listed) or 'none'}",
+        )
+    for one in chosen:
+        Store(one.path.parent).remove(one.name)
+
+
+def users_of(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the labs that go back to a snapshot when they are reset."""
+    users = []
+    for name in lab_names():
+        try:
+            if lab_home(name).load().origin == snapshot.path:
+                users.append(name)
+        except LabError:
+            continue  # a damaged lab goes back to nothing
+    return tuple(users)
+
+
+def circumstances_of(provider: Provider, topology: Topology) -> Mapping[str, str] | None:
+    """Return what a snapshot of a topology depends on now; ``None`` if none could be used."""
+    return None if provider.snapshots is None else provider.snapshots.circumstances(topology)
+
+
+def _listed(kind: Kind, store: Store, name: str) -> Listed:
+    path = store.path_of(name)
+    try:
+        snapshot = read_snapshot(path)
+    except Unusable as error:
+        return Listed(path, kind, None, error.details, ())
+    try:
+        obstacle = _obstacle(kind, snapshot)
+    except LabError as error:
+        obstacle = error.details
+    return Listed(path, kind, snapshot, obstacle, users_of(snapshot))
+
+
+def _obstacle(kind: Kind, snapshot: Snapshot) -> str:
+    manifest = snapshot.manifest
+    provider = provider_named(manifest.provider)
+    store = Store(snapshot.path.parent)
+    now = (
+        golden.circumstances_of(manifest.topology, provider.snapshots)
+        if kind == "machine"
+        else circumstances_of(provider, manifest.topology)
+    )
+    if now is None:
+        return "there is no image for its machines"
+    store.find(snapshot.name, now)
+    if kind == "start" and key_of(manifest.topology, manifest.reached, now) != snapshot.name:
+        return "it was made by another version of this program"
+    return ""
