@@ -26,7 +26,7 @@ from lab.parallel import on_all
 from lab.paths import private_dir
 from lab.process import end, run, using
 from lab.providers import Machines
-from lab.providers.acceleration import Acceleration, settled_for
+from lab.providers.acceleration import Acceleration, choose
 from lab.providers.agent import AgentShell, set_clock
 from lab.providers.identity import (
     HOST_KEY,
@@ -53,6 +53,7 @@ from lab.providers.qemu_machines import (
 )
 from lab.providers.qmp import Monitor, await_migration, monitor
 from lab.shell import Shell, succeed
+from lab.steps import Steps
 from lab.topology import NodeSpec, Topology
 from lab.topology_rules import MANAGEMENT_SUBNET
 from lab.version import version_of
@@ -81,7 +82,8 @@ class QemuSnapshots:
         ]
         return {
             "qemu": version_of(QEMU),
-            "image": image.manifest.key,
+            # A saved disk holds what differs from this very build, not from any of its recipe.
+            "image": f"{image.manifest.key}, built {image.manifest.created:%Y-%m-%d %H:%M:%S.%f}",
             "machine": shlex.join(argv),
             # A copy that runs on the processor itself must find the one it was made on.
             "processor": _processor() if acceleration.accelerator == "kvm" else platform.machine(),
@@ -311,10 +313,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _today() -> tuple[Image, Acceleration] | None:
-    """Return the image and the accelerator a machine would get now, if both are known."""
+    """Return the image and the accelerator a machine would get now; ``None`` without an image.
+
+    The accelerator is found out anew after each start of this machine.
+    """
     image = find_image(current_key())
-    acceleration = None if image is None else settled_for(image)
-    return None if image is None or acceleration is None else (image, acceleration)
+    return None if image is None else (image, choose(image, Steps(quiet=True)))
 
 
 def _expect_today() -> tuple[Image, Acceleration]:

@@ -1,0 +1,107 @@
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from lab.image.build import Built
+from lab.image.store import FILES, current_key, ensure_image, remove_image
+from lab.providers import acceleration
+from lab.providers.acceleration import remembered
+from lab.providers.qemu_snapshots import QemuSnapshots
+from lab.steps import Steps
+from lab.topology import Topology
+from tests.conftest import Dirs
+
+SNAPSHOTS = QemuSnapshots()
+
+
+@pytest.fixture
+def programs(dirs: Dirs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH with the programs that are asked for their versions; no hardware acceleration."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name in ("mmdebstrap", "qemu-system-x86_64"):
+        tell(directory / name, f"{name} 1.0")
+    monkeypatch.setenv("PATH", str(directory))
+    monkeypatch.delenv("LAB_ACCEL", raising=False)
+    monkeypatch.setattr(acceleration, "KVM", tmp_path / "no-kvm")
+    return directory
+
+
+def tell(program: Path, version: str) -> None:
+    program.write_text(f"#!/bin/sh\necho {version}\n")
+    program.chmod(0o755)
+
+
+def build_image() -> None:
+    def build(directory: Path, steps: Steps) -> Built:
+        for name in FILES:
+            (directory / name).touch()
+        return Built((), "6.12.57", "sha256:1234")
+
+    ensure_image(Steps(io.StringIO()), build=build)
+
+
+def circumstances(topology: Topology) -> Mapping[str, str]:
+    found = SNAPSHOTS.circumstances(topology)
+    assert found is not None
+    return found
+
+
+def test_without_an_image_nothing_fits(programs: Path, dirs: Dirs, article: Topology) -> None:
+    assert SNAPSHOTS.circumstances(article) is None
+    assert not dirs.cache.exists()
+
+
+def test_what_a_saved_state_depends_on(programs: Path, article: Topology) -> None:
+    build_image()
+    found = circumstances(article)
+    assert set(found) == {"qemu", "image", "machine", "processor"}
+    assert found["qemu"] == "qemu-system-x86_64 1.0"
+    assert found["image"].startswith(f"{current_key()}, built ")
+    assert circumstances(article) == found
+
+
+def test_everything_a_saved_state_depends_on_is_looked_at(
+    programs: Path, article: Topology, four_nodes: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_image()
+    first = circumstances(article)
+
+    def differ(topology: Topology = article) -> set[str]:
+        now = circumstances(topology)
+        return {what for what in now if now[what] != first[what]}
+
+    assert differ(four_nodes) == {"machine"}
+    giants = tuple(node.model_copy(update={"memory_mib": 4096}) for node in article.nodes)
+    assert differ(article.model_copy(update={"nodes": giants})) == {"machine"}
+    monkeypatch.setenv("LAB_ACCEL", "kvm")
+    assert differ() == {"machine", "processor"}
+    monkeypatch.delenv("LAB_ACCEL")
+    tell(programs / "qemu-system-x86_64", "qemu-system-x86_64 1.0.1")
+    assert differ() == {"qemu"}
+
+
+def test_an_image_that_was_built_again_is_another_one(programs: Path, article: Topology) -> None:
+    """A saved disk holds what differs from the image's: over another one it is no file system."""
+    build_image()
+    first = circumstances(article)
+    remove_image(current_key())
+    build_image()
+    now = circumstances(article)
+    assert {what for what in now if now[what] != first[what]} == {"image"}
+
+
+def test_after_a_new_start_of_this_machine_snapshots_still_fit(
+    programs: Path, dirs: Dirs, article: Topology
+) -> None:
+    """How machines run is found out anew then; that must not make every snapshot useless."""
+    build_image()
+    first = circumstances(article)
+    verdict = remembered()
+    assert verdict is not None
+    later = verdict.model_copy(update={"circumstances": "another boot"})
+    (dirs.cache / "acceleration.json").write_text(later.model_dump_json())
+    assert circumstances(article) == first
+    assert remembered() == verdict
