@@ -56,10 +56,6 @@ class Changer:
         """Ask for another number of replicas; return at once."""
         self.on_manager("docker", "service", "scale", "--detach", f"{self.service}={replicas}")
 
-    def spread(self) -> None:
-        """Have all tasks made anew, which spreads them over the nodes; return at once."""
-        self.on_manager("docker", "service", "update", "--detach", "--force", self.service)
-
     def settle(
         self,
         *,

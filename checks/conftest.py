@@ -4,7 +4,7 @@
 """
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--changes-lab",
         action="store_true",
-        help="run the checks that change the lab and put it back, and only those",
+        help="run the checks that change the lab, and only those; it is reset around each",
     )
 
 
@@ -160,6 +160,19 @@ def tried(evidence: Evidence) -> Situation:
 def sent(evidence: Evidence) -> Situation:
     """All of that, and what became of requests through every node."""
     return _read(evidence.sent)
+
+
+@pytest.fixture(scope="session")
+def first_reset(evidence: Evidence) -> None:
+    """The lab as it was made, whatever somebody did to it before."""
+    evidence.reset()
+
+
+@pytest.fixture
+def pristine(first_reset: None, evidence: Evidence) -> Iterator[None]:  # noqa: ARG001 - before it
+    """The lab as it was made, before and after a test that changes it."""
+    yield
+    evidence.reset()
 
 
 @pytest.fixture

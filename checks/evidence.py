@@ -5,14 +5,15 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from checks.transport import ShellOverTestinfra, shell_to
-from lab import evidence
+from lab import evidence, lifecycle
 from lab.errors import CommandFailed, LabError, NotRunning
 from lab.facts.model import ClusterFacts
 from lab.hops.observations import Reach, Traffic
 from lab.hops.situation import Situation
 from lab.parallel import on_all
 from lab.process import run
-from lab.session import LabSession
+from lab.session import LabSession, open_lab
+from lab.steps import Steps
 
 T = TypeVar("T")
 
@@ -61,6 +62,17 @@ class Evidence:
                 ) from error
 
         on_all(tuple(self.shells), connect)
+
+    def reset(self) -> None:
+        """Put the lab back to how it was made, and forget what was read of it.
+
+        Raises:
+            LabError: It did not come up again.
+        """
+        lifecycle.reset(self.lab.name, Steps(quiet=True))
+        self.lab = open_lab(self.lab.name)
+        self._kept.clear()
+        self.open_connections()
 
     def facts(self) -> ClusterFacts:
         """Return what all nodes say; read once."""

@@ -2,8 +2,7 @@
 
 import json
 from ipaddress import IPv4Address, IPv4Interface
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from checks.changing import Changer
 from lab.wait import wait_until
@@ -28,9 +27,9 @@ are bytes, because the codec for names as text is not in it."""
 
 
 class Lane:
-    """Made on entering, removed on leaving, whatever happens between.
+    """The client runs on the manager, so that its container can be entered there.
 
-    The client runs on the manager, so that its container can be entered there.
+    It is not removed again: whoever opens it resets the lab.
     """
 
     REPLICAS: ClassVar[int] = 2
@@ -39,8 +38,8 @@ class Lane:
         self._changer = changer
         self._client: tuple[str, ...] = ()
 
-    def __enter__(self) -> Self:
-        self._remove()
+    def open(self) -> None:
+        """Make the network, the service and the client; wait until it is answered."""
         image = self._changer.evidence.lab.topology.service.image
         docker = self._docker
         docker("network", "create", "--driver", "overlay", NETWORK)
@@ -61,15 +60,6 @@ class Lane:
             what=f"{self.REPLICAS} replicas of {CALLED} to answer",
             timeout_s=deadline(20),
         )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._remove()
 
     def resolve(self) -> IPv4Address:
         """Return the address the client gets for the service's name."""
@@ -91,19 +81,3 @@ class Lane:
 
     def _docker(self, *words: str) -> str:
         return self._changer.on_manager("docker", *words).strip()
-
-    def _remove(self) -> None:
-        """Remove what is there, also what an interrupted run left."""
-        docker = self._docker
-        services = docker("service", "ls", "--quiet", "--filter", "name=checks-").split()
-        if services:
-            docker("service", "rm", *services)
-        wait_until(
-            lambda: (
-                docker("network", "ls", "--quiet", "--filter", f"name={NETWORK}")
-                and docker("network", "rm", NETWORK)
-            ),
-            lambda left: not left,
-            what=f"the network {NETWORK} to be free",
-            timeout_s=self._changer.evidence.lab.deadline(20),
-        )

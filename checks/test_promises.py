@@ -1,7 +1,7 @@
 """What a swarm promises when something changes. Changes the lab, and puts it back.
 
-Not run by default: ``pytest checks/ --changes-lab`` runs these, and only these. Afterwards the
-tasks have other addresses than before, because swarm does not reuse one soon.
+Not run by default: ``pytest checks/ --changes-lab`` runs these, and only these. Each starts from
+the lab as it was made, and leaves it so.
 """
 
 from collections.abc import Iterator
@@ -21,39 +21,29 @@ pytestmark = pytest.mark.changes_lab
 
 
 @pytest.fixture
-def changer(evidence: Evidence) -> Iterator[Changer]:
-    """Ways to change the lab; the service is as it should be before and after."""
-    changer = Changer(evidence)
-    changer.settle()
-    yield changer
-    changer.scale(changer.replicas)
-    changer.settle()
+def changer(evidence: Evidence, pristine: None) -> Changer:  # noqa: ARG001 - around it
+    """Ways to change the lab, which is as it was made before and after."""
+    return Changer(evidence)
 
 
 @pytest.fixture
-def cut_worker(changer: Changer, evidence: Evidence) -> Iterator[str]:
-    """A worker that runs a task and has lost its link to the other nodes; mended afterwards."""
-    workers = evidence.lab.topology.workers
+def cut_worker(changer: Changer, evidence: Evidence) -> str:
+    """A worker that ran a task and has lost its link to the other nodes."""
     cluster = evidence.look_again()
-    if not any(cluster.node(w.name).tasks for w in workers):
-        changer.spread()
-        cluster = changer.settle(unlike=cluster).cluster
-    worker = next(w for w in workers if cluster.node(w.name).tasks)
+    worker = next(w for w in evidence.lab.topology.workers if cluster.node(w.name).tasks)
     interface = cluster.node(worker.name).host.interface_with(worker.address)
     assert interface is not None, f"no interface of {worker.name} has {worker.address}"
     changer.on(worker.name, "ip", "link", "set", interface.name, "down")
-    yield worker.name
-    changer.on(worker.name, "ip", "link", "set", interface.name, "up")
-    before = changer.settle()
-    changer.spread()
-    changer.settle(unlike=before.cluster)
+    return worker.name
 
 
 @pytest.fixture(scope="module")
-def lane(evidence: Evidence) -> Iterator[Lane]:
-    """A user overlay with a service of two replicas and a client; removed afterwards."""
-    with Lane(Changer(evidence)) as lane:
-        yield lane
+def lane(evidence: Evidence, first_reset: None) -> Iterator[Lane]:  # noqa: ARG001 - before it
+    """A user overlay with a service of two replicas and a client; the lab is reset afterwards."""
+    lane = Lane(Changer(evidence))
+    lane.open()
+    yield lane
+    evidence.reset()
 
 
 @pytest.mark.hop("sandbox")
