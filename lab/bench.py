@@ -7,6 +7,7 @@ alternate over the scenarios, so that a machine that gets slower half way slows 
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 import tempfile
@@ -16,8 +17,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lab import lifecycle
 from lab.errors import CommandFailed, UsageError
+from lab.parallel import on_all
+from lab.paths import cache_dir, private_dir
 from lab.process import memory_mib, run
+from lab.providers.floor import seconds_to_init
 from lab.providers.qemu_command import QEMU
 from lab.steps import Steps
 
@@ -28,16 +33,22 @@ TIMEOUT_S = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One thing to measure: a topology, and whether the node image must be built first."""
+    """One thing to measure: a topology, and whether the node image must be built first.
+
+    In a run of it the lab comes up cold (nothing is saved yet), then warm, from the snapshot the
+    cold start left, then with the golden machine alone. ``crowd`` labs come up from it at once.
+    """
 
     title: str
     topology: str
-    fresh: bool
+    fresh: bool = False
+    crowd: int = 0
 
 
 SCENARIOS = (
-    Scenario("2 nodes, image cached", "article", fresh=False),
-    Scenario("4 nodes, image cached", "four-nodes", fresh=False),
+    Scenario("2 nodes", "article", crowd=8),
+    Scenario("4 nodes", "four-nodes"),
+    Scenario("8 nodes", "eight-nodes"),
     Scenario("2 nodes, image to build", "article", fresh=True),
 )
 
@@ -127,23 +138,91 @@ def markdown(report: Mapping[str, object]) -> str:
 
 
 def _measure_once(scenario: Scenario, series: Series) -> None:
-    name = f"bench-{os.getpid()}"
-    lab = ("--name", name)
-    with tempfile.TemporaryDirectory(prefix="lab-bench-") as cache:
-        env = dict(os.environ) | ({"XDG_CACHE_HOME": cache} if scenario.fresh else {})
+    lab = f"bench-{os.getpid()}"
+    with tempfile.TemporaryDirectory(prefix="lab-bench-", dir=_cache_parent()) as cache:
+        env = dict(os.environ) | {"XDG_CACHE_HOME": cache}
         if not scenario.fresh:
-            _invoke("lab.image", env=env)
+            _invoke("lab.image", env=dict(os.environ))
+            _lend_image(Path(cache))
+        bench = _Bench(scenario, series, env)
         try:
-            seconds, text = _invoke(
-                "lab.up", *lab, "--topology", scenario.topology, "--output", "json", env=env
-            )
-            series.add("lab.up, total (s)", seconds)
-            for what, value in _details(json.loads(text)):
-                series.add(what, value)
-            series.add("second lab.up (s)", _invoke("lab.up", *lab, env=env)[0])
-            series.add("pytest checks/ (s)", _checks(name, env))
+            bench.up("cold", lab)
+            series.add("second lab.up (s)", _invoke("lab.up", "--name", lab, env=env)[0])
+            series.add("pytest checks/, cold lab (s)", _checks(lab, env))
+            bench.down(lab)
+            bench.up("warm", lab)
+            series.add("pytest checks/, warm lab (s)", _checks(lab, env))
+            series.add("lab.reset (s)", _invoke("lab.reset", "--name", lab, env=env)[0])
+            bench.crowd(lab)
+            bench.floors(lab)
+            bench.down(lab)
+            _invoke("lab.snapshot", "--remove", "start", env=env)
+            bench.up("from the golden machine", lab)
         finally:
-            series.add("lab.down (s)", _invoke("lab.down", *lab, env=env)[0])
+            bench.down(lab)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    scenario: Scenario
+    series: Series
+    env: Mapping[str, str]
+
+    def up(self, how: str, name: str) -> None:
+        words = ("lab.up", "--name", name, "--topology", self.scenario.topology)
+        seconds, text = _invoke(*words, "--output", "json", env=self.env)
+        self.series.add(f"lab.up, {how} (s)", seconds)
+        for what, value in _details(json.loads(text)):
+            self.series.add(f"- {how}: {what}", value)
+
+    def down(self, name: str) -> None:
+        self.series.add("lab.down (s)", _invoke("lab.down", "--name", name, env=self.env)[0])
+
+    def crowd(self, first: str) -> None:
+        """Bring up more and more labs of one snapshot, and check all of them at once."""
+        if not self.scenario.crowd:
+            return
+        names = [f"{first}-{number}" for number in range(2, self.scenario.crowd + 1)]
+        free = memory_mib()[1]
+        try:
+            started = time.monotonic()
+            for name in names:
+                _invoke(
+                    "lab.up", "--name", name, "--topology", self.scenario.topology, env=self.env
+                )
+            self.series.add(f"{len(names)} more labs, one by one (s)", time.monotonic() - started)
+            self.series.add("memory of each more lab (MiB)", (free - memory_mib()[1]) / len(names))
+            started = time.monotonic()
+            on_all((first, *names), lambda name: _checks(name, self.env))
+            took = time.monotonic() - started
+            self.series.add(f"pytest checks/ of all {len(names) + 1} at once (s)", took)
+        finally:
+            for name in names:
+                _invoke("lab.down", "--name", name, env=self.env)
+
+    def floors(self, name: str) -> None:
+        """Measure what no lab can be faster than: the kernel alone, dockerd alone."""
+        status = lifecycle.status(name)
+        self.series.add("floor: kernel to init (s)", seconds_to_init(status.home.path))
+        worker = status.state.topology.workers[0].name
+        restart = ("lab.exec", worker, "--name", name, "--", "systemctl restart docker.service")
+        idle = ("lab.exec", worker, "--name", name, "--", "true")
+        _invoke(*idle, env=self.env)
+        seconds = _invoke(*restart, env=self.env)[0] - _invoke(*idle, env=self.env)[0]
+        self.series.add("floor: dockerd restarted to its first answer (s)", seconds)
+
+
+def _cache_parent() -> Path:
+    """Where caches of a benchmark go: on the disk of the real one, not in a RAM disk."""
+    return private_dir(cache_dir())
+
+
+def _lend_image(cache: Path) -> None:
+    """Give an empty cache the images and verdicts of the real one, but nothing that was saved."""
+    own = private_dir(cache / cache_dir().name)
+    for name in ("images", "acceleration.json", "versions.json"):
+        if (cache_dir() / name).exists():
+            (own / name).symlink_to(cache_dir() / name)
 
 
 def _details(up: Mapping[str, object]) -> Iterator[tuple[str, float]]:
@@ -151,9 +230,14 @@ def _details(up: Mapping[str, object]) -> Iterator[tuple[str, float]]:
     assert isinstance(phases, Sequence)  # noqa: S101 - our own schema
     assert isinstance(nodes, Sequence)  # noqa: S101
     for phase in phases:
-        yield f"- {phase['title'].split(':')[0]} (s)", float(phase["seconds"])
+        yield f"{_untimed(phase['title'])} (s)", float(phase["seconds"])
     yield "memory per node (MiB)", statistics.mean(n["resident_mib"] for n in nodes)
     yield "disk per node (MiB)", statistics.mean(n["disk_mib"] for n in nodes)
+
+
+def _untimed(title: str) -> str:
+    """Return a step's title without what differs from run to run."""
+    return re.sub(r" made \S+ ago", "", title.split(":")[0])
 
 
 def _invoke(*words: str, env: Mapping[str, str]) -> tuple[float, str]:

@@ -115,7 +115,7 @@ def _forget_outdated(key: str, circumstances: dict[str, str]) -> None:
             then = read_snapshot(store().path_of(name)).manifest.circumstances
         except Unusable:
             then = {}
-        if name != key and any(then.get(what) != circumstances[what] for what in same):
+        if name != key and any(then.get(what) != circumstances.get(what) for what in same):
             store().remove(name)
 
 

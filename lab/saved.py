@@ -10,7 +10,16 @@ from lab import golden
 from lab.errors import LabError, UsageError
 from lab.home import lab_home, lab_names
 from lab.providers import Provider, provider_named
-from lab.snapshot import Snapshot, Store, Unusable, automatic, key_of, named, read_snapshot
+from lab.snapshot import (
+    RESERVED,
+    Snapshot,
+    Store,
+    Unusable,
+    automatic,
+    key_of,
+    named,
+    read_snapshot,
+)
 from lab.topology import Topology
 
 Kind = Literal["named", "start", "machine"]
@@ -54,14 +63,20 @@ def list_all() -> tuple[Listed, ...]:
 
 
 def remove(which: str) -> None:
-    """Delete a snapshot by its name, or with ``old`` all that cannot be used any more.
+    """Delete a snapshot by its name, or several by a word.
+
+    Args:
+        which: A name; ``old`` for all that cannot be used any more; ``start`` or ``machine`` for
+            all of this kind.
 
     Raises:
         UsageError: There is no such snapshot.
     """
     listed = list_all()
-    chosen = [one for one in listed if (one.obstacle if which == "old" else one.name == which)]
-    if not chosen and which != "old":
+    chosen = [
+        one for one in listed if which in (one.name, one.kind) or (which == "old" and one.obstacle)
+    ]
+    if not chosen and which not in RESERVED:
         raise UsageError(
             f"There is no snapshot {which}",
             details=f"known: {', '.join(one.name for one in listed) or 'none'}",

@@ -32,8 +32,8 @@ a copy must not wake up with one that has run out."""
 SHOWN = 200
 PARTIAL = ".saving-"
 MANIFEST = "manifest.json"
-OLD = "old"
-"""What ``--remove`` calls all that cannot be used any more: no name for a single one."""
+RESERVED = ("old", "start", "machine")
+"""Words with which ``--remove`` means several: no names for a single one."""
 CODE = Path(__file__).parent
 MIB = 2**20
 DISK_MIB = 300
@@ -214,10 +214,11 @@ def expect_name(name: str) -> str:
     Raises:
         UsageError: It cannot name a directory safely.
     """
-    if not NAME_RULE.fullmatch(name) or name == OLD:
+    if not NAME_RULE.fullmatch(name) or name in RESERVED:
         raise UsageError(
             f"{name!r} cannot name a snapshot",
-            details=f"expected 1 to 24 of a-z, 0-9 and '-', not at the ends, and not {OLD!r}",
+            details="expected 1 to 24 of a-z, 0-9 and '-', not at the ends, and none of "
+            + ", ".join(RESERVED),
             hint="invoke lab.snapshot before-the-join",
         )
     return name

@@ -119,7 +119,7 @@ def test_addresses_follow_the_order_in_which_swarm_hands_them_out(name: str) -> 
 
 
 def test_a_topology_of_ours_is_found_by_name() -> None:
-    assert topology_names() == ("article", "four-nodes")
+    assert topology_names() == ("article", "eight-nodes", "four-nodes")
     assert find_topology("article") == default_topology_path()
     assert len(load_topology(find_topology("four-nodes")).workers) == 3
 
@@ -132,7 +132,7 @@ def test_a_path_is_taken_as_it_is(path: str) -> None:
 def test_an_unknown_name_is_answered_with_the_closest_one() -> None:
     with pytest.raises(UsageError, match="Try: four-nodes") as caught:
         find_topology("fournodes")
-    assert "article, four-nodes" in caught.value.details
+    assert "article, eight-nodes, four-nodes" in caught.value.details
 
 
 @pytest.mark.parametrize("typed", ["0x102", '"0x102"', "'0X102'", "258"])

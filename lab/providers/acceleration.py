@@ -18,7 +18,7 @@ from lab.errors import CommandFailed, NotReady, UsageError
 from lab.image.store import Image
 from lab.paths import cache_dir, private_dir, write_private
 from lab.process import end, run, using
-from lab.providers.qemu_command import CPU, QEMU, escaped
+from lab.providers.qemu_command import QEMU, kernel_argv
 from lab.steps import Steps
 from lab.version import version_of
 from lab.wait import wait_until
@@ -113,16 +113,7 @@ def _try_kvm(image: Image) -> str | None:
     """Boot the image's kernel under KVM; return what went wrong, ``None`` if it reached init."""
     directory = private_dir(cache_dir() / f"probe-{os.getpid()}")
     console = directory / "console"
-    # fmt: off
-    argv = [
-        QEMU, "-nodefaults", "-no-user-config", "-display", "none",
-        "-machine", "q35", "-accel", "kvm", "-cpu", CPU["kvm"], "-m", "256",
-        "-kernel", str(image.path / "vmlinux"), "-initrd", str(image.path / "initrd"),
-        "-append", "console=ttyS0 panic=-1",
-        "-chardev", f"file,id=console,path={escaped(console)}", "-serial", "chardev:console",
-        "-pidfile", str(directory / "pid"), "-daemonize",
-    ]
-    # fmt: on
+    argv = kernel_argv(image.path, directory, "kvm")
     started = time.monotonic()
     try:
         run(argv, timeout_s=PROBE_S)

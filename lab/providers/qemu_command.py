@@ -162,6 +162,28 @@ def _connections(machine: MachineSpec) -> tuple[str, ...]:
     return ("-netdev", management, "-netdev", link, "-chardev", agent)
 
 
+def kernel_argv(image: Path, directory: Path, accelerator: str) -> list[str]:
+    """Return the command line of a machine that has no disk: its kernel starts ``/init``.
+
+    Args:
+        image: The directory with the kernel and the initial RAM disk.
+        directory: Where ``console`` and ``pid`` are written.
+        accelerator: ``kvm`` or ``tcg``.
+    """
+    # fmt: off
+    return [
+        QEMU, "-nodefaults", "-no-user-config", "-display", "none",
+        "-machine", "q35", "-accel", ACCELERATOR[accelerator], "-cpu", CPU[accelerator],
+        "-m", "256",
+        "-kernel", str(image / "vmlinux"), "-initrd", str(image / "initrd"),
+        "-append", "console=ttyS0 panic=-1",
+        "-chardev", f"file,id=console,path={escaped(directory / 'console')}",
+        "-serial", "chardev:console",
+        "-pidfile", str(directory / "pid"), "-daemonize",
+    ]
+    # fmt: on
+
+
 def hub_argv(ends: tuple[tuple[Path, Path], ...], pid_file: Path) -> list[str]:
     """Return the command line of a hub for three nodes or more: a QEMU without a machine.
 
