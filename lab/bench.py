@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lab import lifecycle
+from lab.bench_chart import bars, svg
 from lab.errors import CommandFailed, UsageError
 from lab.parallel import on_all
 from lab.paths import cache_dir, private_dir
@@ -27,7 +28,7 @@ from lab.providers.qemu_command import QEMU
 from lab.steps import Steps
 
 ROOT = Path(__file__).parent.parent
-SCHEMA = "lab.bench/v1"
+SCHEMA = "lab.bench/v2"
 TIMEOUT_S = 1800.0
 
 
@@ -79,7 +80,7 @@ def chosen(only: str) -> tuple[Scenario, ...]:
 
 
 def measure(scenarios: Sequence[Scenario], runs: int, steps: Steps) -> dict[str, object]:
-    """Run every scenario ``runs`` times; return the report (schema ``lab.bench/v1``)."""
+    """Run every scenario ``runs`` times; return the report (schema ``lab.bench/v2``)."""
     series = {scenario: Series(scenario.title) for scenario in scenarios}
     load_before = os.getloadavg()[0]
     for number in range(1, runs + 1):
@@ -110,10 +111,13 @@ def summary(readings: Mapping[str, Sequence[float]]) -> dict[str, dict[str, floa
 
 
 def save(report: Mapping[str, object]) -> Path:
-    """Write the report to ``benchmarks/``, named by its date; return the file."""
+    """Write the report to ``benchmarks/``, named by its date, and its picture; return the file."""
     file = ROOT / "benchmarks" / f"{str(report['date'])[:16].replace(':', '')}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps({"schema": SCHEMA, **report}, indent=2) + "\n")
+    scenarios = report["scenarios"]
+    assert isinstance(scenarios, Sequence)  # noqa: S101 - made by measure()
+    file.with_suffix(".svg").write_text(svg(bars(scenarios)))
     return file
 
 

@@ -32,12 +32,14 @@ LAYERS: Sequence[Sequence[str]] = (
         "lab.units",
     ),
     ("lab.access", "lab.shell", "lab.steps", "lab.version", "lab.wait"),
-    ("lab.docker_api", "lab.home", "lab.image", "lab.ssh"),
+    ("lab.docker_api", "lab.home", "lab.image", "lab.openssh", "lab.ssh"),
     ("lab.facts", "lab.logs", "lab.node", "lab.providers"),
-    ("lab.bench", "lab.doctor", "lab.hops", "lab.service", "lab.snapshot", "lab.swarm"),
-    ("lab.cold", "lab.sending", "lab.warm"),
+    ("lab.bench_chart", "lab.doctor", "lab.hops", "lab.service", "lab.snapshot", "lab.swarm"),
+    ("lab.diagnosis", "lab.golden", "lab.sending"),
+    ("lab.saved",),
+    ("lab.cold", "lab.warm"),
     ("lab.evidence", "lab.lifecycle", "lab.look"),
-    ("lab.report", "lab.session"),
+    ("lab.bench", "lab.report", "lab.session"),
     ("lab.cli",),
     ("checks", "tasks"),
 )
@@ -46,6 +48,7 @@ LAYERS: Sequence[Sequence[str]] = (
 FAMILIES: Mapping[str, str] = {
     "checks.*": "checks",
     "lab.cli.*": "lab.cli",
+    "lab.diagnosis.*": "lab.diagnosis",
     "lab.facts.*": "lab.facts",
     "lab.hops.*": "lab.hops",
     "lab.image.*": "lab.image",
@@ -59,6 +62,7 @@ ONLY: Mapping[str, frozenset[str]] = {
     "lab.facts.gather": frozenset({"lab.errors", "lab.shell"}),
     "lab.facts*": frozenset({"lab.errors"}),
     "lab.hops*": frozenset({"lab.errors", "lab.facts", "lab.topology"}),
+    "lab.diagnosis*": frozenset({"lab.errors", "lab.facts", "lab.hops"}),
     "lab.providers*": frozenset(
         {
             "lab.access",
