@@ -13,6 +13,7 @@ from invoke.tasks import task
 
 from lab.cli.guard import command, complain, message
 from lab.cli.options import NAME, OUTPUT, lab_name, option_value, wants_json
+from lab.cli.seeing import diagnose
 from lab.errors import LabError, UsageError
 from lab.readers import let_readers_go
 from lab.settings import choice, count
@@ -352,4 +353,5 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
 namespace = Collection(bench)
 making = (up, down, reset, snapshot, restore)
 using = (status_, list_, ssh, exec_, logs, scale, doctor, image)
-namespace.add_collection(Collection("lab", *making, *using))
+seeing = (diagnose,)
+namespace.add_collection(Collection("lab", *making, *using, *seeing))

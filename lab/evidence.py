@@ -7,7 +7,8 @@ whatever shell is at hand; both get the same situation, and the same judges judg
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lab.facts.gather import gather
+from lab.errors import LabError
+from lab.facts.gather import gather, gather_willing
 from lab.facts.model import ClusterFacts
 from lab.hops.observations import Reach, Traffic
 from lab.hops.probing import parse_reach, probe_script
@@ -62,8 +63,27 @@ def send(place: Place, situation: Situation) -> Traffic:
     return send_everything(situation, place.shells, place.published, place.deadline)
 
 
-def look_and_try(place: Place) -> Situation:
-    """Return the facts, then what the nodes reach, then what becomes of requests."""
-    situation = Situation(look(place), place.topology)
-    situation = replace(situation, reach=try_ways(place, situation))
-    return replace(situation, traffic=send(place, situation))
+def look_at_what_answers(
+    place: Place, *, requests: bool = True
+) -> tuple[Situation, dict[str, LabError]]:
+    """Return the situation as far as it can be seen, and why each other node cannot be looked at.
+
+    Args:
+        place: Where to look.
+        requests: Whether requests may be sent through the published port. Probes between the
+            nodes are made in any case; they leave nothing behind.
+    """
+    facts, silent = gather_willing(
+        tuple(place.shells.values()),
+        service=place.topology.service.name,
+        timeout_s=max(30.0, place.deadline(8)),
+    )
+    answering = {node: shell for node, shell in place.shells.items() if node not in silent}
+    willing = replace(place, shells=answering)
+    situation = Situation(facts, place.topology)
+    if not answering:
+        return situation, silent
+    situation = replace(situation, reach=try_ways(willing, situation))
+    if requests and facts.service is not None:
+        situation = replace(situation, traffic=send(willing, situation))
+    return situation, silent

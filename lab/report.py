@@ -8,9 +8,12 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from rich.console import Console
+from rich.highlighter import RegexHighlighter
 from rich.table import Table
+from rich.theme import Theme
 
 from lab.advice import typed_here
 from lab.console import PatientConsole
@@ -35,6 +38,32 @@ def console() -> Console:
     out = PatientConsole(file=sys.stdout, highlight=False)
     out.width = min(out.width, WIDTH) if out.is_terminal else WIDTH
     return out
+
+
+class _Marks(RegexHighlighter):
+    """Colours the words that decide; the text says the same without."""
+
+    base_style = "lab."
+    highlights: ClassVar = [
+        r"^(?P<bad>BROKEN\b.*)",
+        r"(?P<bad>\bBROKEN\b|✗)",
+        r"(?P<good>^WHOLE\b.*|\bok\b|✓)",
+        r"(?P<dim>\bblocked\b|\bnot seen\b)",
+        r"^  (?P<label>[a-z][a-z ]{1,12}?)(?= {2})",
+    ]
+
+
+def print_text(text: str) -> None:
+    """Print a text as it is, with its marks in colour where there is a terminal."""
+    styles = {
+        "lab.bad": "bold red",
+        "lab.good": "green",
+        "lab.dim": "dim",
+        "lab.label": "bold",
+    }
+    out = console()
+    with out.use_theme(Theme(styles)):
+        out.print(_Marks()(text), soft_wrap=True)
 
 
 def print_next_steps(status: LabStatus) -> None:

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.evidence import Place
 from lab.home import DEFAULT_NAME, LabHome, LabState
 from lab.lifecycle import require_running
 from lab.node import Node, connected
+from lab.openssh import OpenSshShell
 from lab.topology import Topology
 from lab.wait import Deadlines
 
@@ -50,6 +52,12 @@ class LabSession:
         """Connect to all nodes for as long as the body runs; see ``lab.node.connected``."""
         with connected(self.home, self.state) as nodes:
             yield nodes
+
+
+def place_of(lab: LabSession) -> Place:
+    """Return where evidence on a lab is looked for: its nodes, over the connections it keeps."""
+    shells = {node.name: OpenSshShell(node.name, lab.ssh_config) for node in lab.topology.nodes}
+    return Place(lab.topology, shells, lab.published, lab.deadline)
 
 
 def lab_name(option: str | None = None) -> str:

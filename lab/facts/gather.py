@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from lab.errors import FactUnavailable
+from lab.errors import FactUnavailable, LabError
 from lab.facts.batch import Batch, parse_batch
 from lab.facts.commands import COUNTERS, EVERYTHING, Plan, script
 from lab.facts.model import ClusterFacts, NodeCounters
@@ -40,6 +40,30 @@ def gather(
         return read_node(_run(shell, EVERYTHING, timeout_s), service=service)
 
     return join_readings(_each(shells, look, parallel), service=service)
+
+
+def gather_willing(
+    shells: "Sequence[Shell]", *, service: str, parallel: int = 8, timeout_s: float = 60.0
+) -> tuple[ClusterFacts, dict[str, LabError]]:
+    """Return the facts of the nodes that answer, and for each other one why it does not.
+
+    Parameters as ``gather``, which is for those who want all or nothing.
+    """
+
+    def look(shell: "Shell") -> NodeReading | LabError:
+        try:
+            return read_node(_run(shell, EVERYTHING, timeout_s), service=service)
+        except LabError as error:
+            return error
+
+    found = _each(shells, look, parallel)
+    readings = tuple(one for one in found if isinstance(one, NodeReading))
+    silent = {
+        shell.node: one
+        for shell, one in zip(shells, found, strict=True)
+        if isinstance(one, LabError)
+    }
+    return join_readings(readings, service=service), silent
 
 
 def gather_counters(

@@ -72,6 +72,11 @@ BESIDE_THE_WAY = frozenset(
 AT_THE_OTHER_END = frozenset({"C10-control-in", "C11-link", "F1-vxlan", "F2-tunnel-in"})
 """Checks that matter on every node: gossip, link and tunnel have two ends."""
 
+TRIED = frozenset(
+    {"C7-reach", *(judge.check.id for judge in (*fabric.TRIED, *traffic.JUDGES, *counters.JUDGES))}
+)
+"""Checks that tell of packets; all others tell of rules, tables and settings."""
+
 
 def subjects(situation: Situation, scope: Scope) -> tuple[str, ...]:
     """Return whom a check of this scope is asked about, in the topology's order."""

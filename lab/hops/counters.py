@@ -130,7 +130,11 @@ def redirect_counted(situation: Situation, subject: str) -> Finding:
     rounds = situation.sent().rounds
     mine = [a for r in rounds for a in r.connections if a.ingress_address == address]
     if not mine:
-        raise Blocked(f"{subject} answered nothing", cause="IPVS does not send to it: B5, B8")
+        raise Blocked(
+            f"{subject} answered nothing",
+            owner="R4-even",
+            cause="IPVS does not send to it: B5, B8",
+        )
     before, after = _around(situation, namespace.node)
     return _moved(
         _container(before, namespace.name),
@@ -159,6 +163,7 @@ def _connections(situation: Situation, name: str) -> tuple[Answer, ...]:
     if not connections:
         raise Blocked(
             f"no answer came through {name}, so there is nothing to count",
+            owner="R1-inside",
             cause="a hop before this one is broken; the first failed check names it",
         )
     return connections
@@ -175,14 +180,19 @@ def _around(situation: Situation, name: str) -> tuple[NodeCounters, NodeCounters
 
 def _rules(counters: NodeCounters) -> Ruleset:
     if counters.sandbox is None:
-        raise Blocked(f"there is no namespace ingress_sbox on {counters.node}")
+        raise Blocked(
+            f"there is no namespace ingress_sbox on {counters.node}", owner="H10-address"
+        )
     return counters.sandbox
 
 
 def _container(counters: NodeCounters, namespace: str) -> Ruleset:
     found = next((rules for name, rules in counters.containers if name == namespace), None)
     if found is None:
-        raise Blocked(f"the container's namespace {namespace} is gone from {counters.node}")
+        raise Blocked(
+            f"the container's namespace {namespace} is gone from {counters.node}",
+            owner="S2-placed",
+        )
     return found
 
 

@@ -232,6 +232,7 @@ def _overlay(situation: Situation, name: str) -> OverlayFacts:
     if found is None:
         raise Blocked(
             "this node has no namespace for the ingress network's tunnel",
+            owner="F1-vxlan",
             cause="the network's driver failed to start; dockerd's journal says why",
             see="ls /var/run/docker/netns; journalctl -u docker --no-pager | tail -n 20",
         )

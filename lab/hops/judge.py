@@ -30,12 +30,14 @@ class Judge:
         """
         see = self.check.see
         on_manager = self.check.see_on_manager
+        waits_for = ""
         try:
             finding = self.decide(situation, subject)
         except Blocked as blocked:
             finding = Finding(
                 ok=False, expected=self.check.title, found=blocked.found, cause=blocked.cause
             )
+            waits_for = "" if blocked.owner == self.check.id else blocked.owner
             if blocked.see:
                 see, on_manager = blocked.see, blocked.see_on_manager
         node = node_of(situation, self.check.scope, subject)
@@ -52,6 +54,7 @@ class Judge:
             cause=finding.cause or self.check.cause,
             see=fill(see, situation, self.check.scope, subject),
             see_on=situation.topology.manager.name if on_manager else node,
+            waits_for=waits_for,
         )
 
 

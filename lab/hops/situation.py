@@ -11,17 +11,29 @@ from lab.hops.observations import Reach, Traffic
 from lab.topology import NodeSpec, Topology
 
 BRIDGE = "docker_gwbridge"
+NOT_YET = "not done yet: "
+"""How findings begin whose remedy is the next step of the walk-through."""
 IN_SANDBOX = "nsenter --net=/var/run/docker/netns/ingress_sbox"
 
 
 class Blocked(Exception):
-    """What the judge wanted to look at is not there. Becomes a failed verdict."""
+    """What the judge wanted to look at is not there. Becomes a failed verdict.
+
+    ``owner`` is the check whose very question this is: it fails too, and is the one to mend.
+    """
 
     def __init__(
-        self, found: str, *, cause: str = "", see: str = "", see_on_manager: bool = False
+        self,
+        found: str,
+        *,
+        owner: str,
+        cause: str = "",
+        see: str = "",
+        see_on_manager: bool = False,
     ) -> None:
         super().__init__(found)
         self.found = found
+        self.owner = owner
         self.cause = cause
         self.see = see
         self.see_on_manager = see_on_manager
@@ -65,12 +77,14 @@ class Situation:
             return node
         if node.swarm.state is SwarmState.INACTIVE:
             raise Blocked(
-                f"not done yet: {self.join_command(name)}",
+                f"{NOT_YET}{self.join_command(name)}",
+                owner="C1-member",
                 cause="this step of the walk-through has not been taken",
                 see="docker info --format '{{.Swarm.LocalNodeState}}'",
             )
         raise Blocked(
             f"the engine's swarm state is {node.swarm.state}: {node.swarm.error or 'no reason'}",
+            owner="C1-member",
             cause="it cannot reach the manager at 2377, or its own state is damaged",
             see="docker info; journalctl -u docker --no-pager | tail -n 20",
         )
@@ -103,9 +117,10 @@ class Situation:
             return self.cluster.service
         wanted = self.topology.service
         raise Blocked(
-            f"not done yet: docker service create --replicas {wanted.replicas} "
+            f"{NOT_YET}docker service create --replicas {wanted.replicas} "
             f'--name="{wanted.name}" -p {wanted.published_port}:{wanted.target_port} '
             f"{wanted.image}",
+            owner="S1-replicas",
             cause="this step of the walk-through has not been taken, on the manager",
             see="docker service ls",
             see_on_manager=True,
@@ -126,6 +141,7 @@ class Situation:
         if found is None:
             raise Blocked(
                 f"the network {BRIDGE} does not exist",
+                owner="H9-bridge",
                 cause="it is made before `docker swarm init`, or by it",
                 see="docker network ls",
             )
@@ -141,6 +157,7 @@ class Situation:
         if found is None:
             raise Blocked(
                 "the network ingress does not exist on this node",
+                owner="C8-gossip",
                 cause="it was removed (docker network rm ingress), or never came from the manager",
                 see="docker network ls; journalctl -u docker --no-pager | tail -n 20",
             )
@@ -156,6 +173,7 @@ class Situation:
         if found is None:
             raise Blocked(
                 "there is no namespace ingress_sbox on this node",
+                owner="H10-address",
                 cause="the ingress network is gone, or dockerd failed to build its sandbox",
                 see="ls /var/run/docker/netns; journalctl -u docker --no-pager | tail -n 20",
             )
@@ -172,6 +190,7 @@ class Situation:
         if found is None:
             raise Blocked(
                 f"{BRIDGE} has no endpoint ingress-sbox",
+                owner="H10-address",
                 cause="the ingress sandbox was not built, or lost its gateway",
                 see=f"docker network inspect {BRIDGE}",
             )
@@ -188,6 +207,7 @@ class Situation:
         if found is None:
             raise Blocked(
                 "the ingress network has no endpoint ingress-sbox on this node",
+                owner="B10-own-address",
                 cause="the ingress sandbox was not built",
                 see="docker network inspect ingress",
             )
@@ -204,6 +224,7 @@ class Situation:
         if found is None:
             raise Blocked(
                 "the service has no virtual address on the ingress network",
+                owner="S5-vip",
                 cause="it publishes no port in mode ingress, or its endpoint mode is dnsrr",
                 see=f"docker service inspect {self.topology.service.name}",
                 see_on_manager=True,
@@ -231,6 +252,7 @@ class Situation:
             marks = ", ".join(str(s.fwmark) for s in held if s.fwmark is not None)
             raise Blocked(
                 f"IPVS holds no service for mark {mark}; it holds: {marks or 'none'}",
+                owner="B4-ipvs",
                 cause="the IPVS table was cleared, or ip_vs could not be loaded",
                 see=f"{IN_SANDBOX} ipvsadm -Ln",
             )
@@ -251,6 +273,7 @@ class Situation:
         last = "; ".join(f"{t.state} {t.error or t.message}".strip() for t in mine[:3])
         raise Blocked(
             f"no task runs in slot {slot} ({last or 'there never was one'})",
+            owner="S1-replicas",
             cause="it was killed and swarm is starting another, its program ends, its image is "
             "missing on the node, or no node is free",
             see=f"docker service ps --no-trunc {name}",
@@ -272,6 +295,7 @@ class Situation:
             where = node.node if node is not None else f"node {task.node_id}"
             raise Blocked(
                 f"the swarm says slot {slot} runs on {where}, which has no such container",
+                owner="S2-placed",
                 cause="the node died, or the container was removed behind swarm's back",
                 see=f"docker service ps --no-trunc {self.topology.service.name}",
                 see_on_manager=True,
@@ -288,6 +312,7 @@ class Situation:
         if local.namespace is None:
             raise Blocked(
                 f"no namespace on the node holds the task's address {local.ingress_address}",
+                owner="T3-address",
                 cause="the container lost its interface on the ingress network",
                 see="docker ps; ls /var/run/docker/netns",
             )
@@ -325,6 +350,7 @@ class Situation:
             known = ", ".join(s.name for s in services)
             raise Blocked(
                 f"this node never learned of {wanted}; it knows: {known or 'no service'}",
+                owner="S7-same-service",
                 cause="gossip on 7946 tcp and udp is cut between this node and the tasks' nodes",
                 see="docker network inspect --verbose ingress",
             )

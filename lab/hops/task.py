@@ -163,6 +163,7 @@ def _address(situation: Situation, slot: int) -> IPv4Address:
     if address is None:
         raise Blocked(
             f"the task of slot {slot} has no address on the ingress network",
+            owner="S4-port",
             cause="the service publishes no port in mode ingress",
             see=f"docker service inspect {situation.topology.service.name}",
             see_on_manager=True,

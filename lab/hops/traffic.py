@@ -185,7 +185,9 @@ def large_answer_arrives(situation: Situation, name: str) -> Finding:
     """Compare the size of the body with what was asked for."""
     rounds = [r for r in situation.sent().through(name, Manner.LARGE) if r.exchanges]
     if not rounds:
-        raise Blocked(f"nothing large was sent through {name}: an earlier request failed")
+        raise Blocked(
+            f"nothing large was sent through {name}: an earlier request failed", owner="R1-inside"
+        )
     sizes = [(r.errand.asked_bytes, e) for r in rounds for e in r.exchanges]
     return Finding(
         ok=all(e.answered and e.body_bytes == asked for asked, e in sizes),
@@ -252,6 +254,7 @@ def _answered_rounds(situation: Situation, name: str, *manners: Manner) -> tuple
     if not rounds:
         raise Blocked(
             f"no answer came through {name}",
+            owner="R1-inside",
             cause="a hop before this one is broken; the first failed check names it",
         )
     return rounds

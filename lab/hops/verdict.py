@@ -69,6 +69,7 @@ class Verdict:
 
     ``subject`` is the node's name, or the slot ("slot-1") where the check is about a task;
     ``see`` is to be typed as root on ``see_on``: the node itself, or the manager.
+    ``waits_for`` is the check that asks for what was not there to be looked at, if so.
     """
 
     check: str
@@ -83,6 +84,7 @@ class Verdict:
     cause: str
     see: str
     see_on: str
+    waits_for: str = ""
 
     def __str__(self) -> str:
         return f"{self.check} on {self.node}: {'ok' if self.ok else 'FAILED'}, {self.found}"

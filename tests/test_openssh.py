@@ -1,0 +1,49 @@
+"""The shell over ``ssh -F``: a program of ours plays ssh and runs the line here."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab.errors import CommandFailed, NotRunning
+from lab.openssh import OpenSshShell
+
+
+@pytest.fixture
+def plays_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], OpenSshShell]:
+    """Put a program named ssh first on the PATH; it gets ``-F CONFIG NODE LINE``."""
+
+    def put(body: str) -> OpenSshShell:
+        program = tmp_path / "ssh"
+        program.write_text(f"#!/bin/sh\n{body}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        return OpenSshShell("worker", tmp_path / "ssh_config")
+
+    return put
+
+
+def test_output_and_exit_code_come_back(plays_ssh: Callable[[str], OpenSshShell]) -> None:
+    shell = plays_ssh('[ "$1 $3" = "-F worker" ] && exec sh -c "$4"')
+    done = shell.run("echo 'a  b'; printf c; echo no >&2; exit 3", timeout_s=10)
+    assert (done.exit_code, done.stdout, done.stderr) == (3, "a  b\nc", "no\n")
+    assert shell.run("true").stdout == ""
+
+
+def test_a_connection_that_fails_is_no_result(plays_ssh: Callable[[str], OpenSshShell]) -> None:
+    shell = plays_ssh("echo 'Connection refused' >&2; exit 255")
+    with pytest.raises(NotRunning, match="worker does not answer ssh") as caught:
+        shell.run("true")
+    assert "Connection refused" in caught.value.details
+
+
+def test_a_connection_that_breaks_is_no_result(plays_ssh: Callable[[str], OpenSshShell]) -> None:
+    shell = plays_ssh("echo half an answer")
+    with pytest.raises(NotRunning, match="connection to worker broke"):
+        shell.run("true")
+
+
+def test_the_node_ends_what_takes_too_long(plays_ssh: Callable[[str], OpenSshShell]) -> None:
+    shell = plays_ssh('exec sh -c "$4"')
+    with pytest.raises(CommandFailed, match=r"did not end within 0 s"):
+        shell.run("sleep 30", timeout_s=0.2)
