@@ -126,14 +126,16 @@ def keep(home: LabHome, state: LabState, steps: Steps) -> LabState:
     if found is None or state.reached is None:
         return state
     store, key = automatic(), key_of(state.topology, state.reached, found)
+    origin = None  # a snapshot of an earlier stage is not what was made
     try:
         if _usable(store, key, found, steps) is None:
             _save(home, state, store, key, found, steps)
             _forget_predecessors(store, key, steps)
-    except LabError as error:
-        steps.note(f"no snapshot for the next start: {error.brief}. {error.details}")
-        return state
-    state = state.model_copy(update={"origin": store.path_of(key)})
+        origin = store.path_of(key)
+    except (LabError, OSError) as error:
+        why = f"{error.brief}. {error.details}" if isinstance(error, LabError) else str(error)
+        steps.note(f"no snapshot for the next start: {why}")
+    state = state.model_copy(update={"origin": origin})
     home.save(state)
     return state
 

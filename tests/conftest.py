@@ -3,14 +3,20 @@
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from lab import providers
+from lab.providers import Provider
 from lab.topology import Topology
 from lab.topology_file import load_named_topology
+from tests.fake_lab import FakeProvider, Servers, serving
+from tests.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +62,23 @@ def article() -> Topology:
 def four_nodes() -> Topology:
     """A manager and three workers."""
     return load_named_topology("four-nodes")
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """What a lab without machines answers with."""
+    with serving() as servers:
+        yield servers
+
+
+@pytest.fixture
+def world(dirs: Dirs, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A user who starts labs of the fake provider."""
+    provider = FakeProvider(servers)
+    known: dict[str, Callable[[], Provider]] = dict.fromkeys(("fake", "qemu"), lambda: provider)
+    monkeypatch.setattr(providers, "PROVIDERS", known)
+    # What answers is on this machine: a proxy could not reach it, and this one is not there.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    hurried = SimpleNamespace(monotonic=time.monotonic, sleep=lambda s: time.sleep(s / 20))
+    monkeypatch.setattr("lab.wait.time", hurried)
+    return World(provider)

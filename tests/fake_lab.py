@@ -18,9 +18,10 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 from lab.access import Access
 from lab.docker_api import Engine, Member, SwarmStatus, Task
 from lab.errors import LabError
-from lab.home import LabHome, LabState
+from lab.home import LabHome, LabState, lab_home
 from lab.node import Node
-from lab.providers import Machines, MachineState
+from lab.providers import Machines, MachineState, Snapshots
+from lab.service import GET
 from lab.shell import CommandResult
 from lab.steps import Steps
 from lab.topology import NodeSpec, Topology
@@ -147,7 +148,7 @@ class FakeEngine(Engine):
 
 @dataclass
 class ClusterShell:
-    """A shell on one node: knows the two commands that bring a service up."""
+    """A shell on one node: knows the commands that bring a service up and look at it."""
 
     node: str
     cluster: Cluster
@@ -157,8 +158,11 @@ class ClusterShell:
             self.cluster.did(self.node, "load image")
             self.cluster.images.add(self.node)
             return CommandResult(command, 0, "", "")
+        if command.endswith("/_ping"):
+            self.cluster.did(self.node, "ping")
+            return CommandResult(command, 0, "OK", "")
+        assert command.startswith(GET), command
         requests = command.count("http://127.0.0.1:")
-        assert command.startswith("curl "), command
         if not self.cluster.services.get("hello-a"):
             return CommandResult(command, 28, "", "curl: (28) Operation timed out\n")
         answers = [self.cluster.answer(self.node) for _ in range(requests)]
@@ -171,6 +175,7 @@ class FakeProvider:
     name = "fake"
 
     def __init__(self, servers: "Servers") -> None:
+        self.snapshots: Snapshots | None = None
         self.cluster = servers.cluster = Cluster()
         self.alive: set[tuple[str, str]] = set()
         self.pace = 1.0
@@ -179,16 +184,31 @@ class FakeProvider:
     def preflight(self, topology: Topology) -> None:
         self.cluster.did("provider", "preflight")
 
+    def prepare(self, steps: Steps) -> None:
+        self.cluster.did("provider", "prepare")
+
     def create(self, home: LabHome, topology: Topology, steps: Steps) -> Machines:
-        assert home.load().reached is None, "the state is written before anything is made"
+        machines = self.begin(home, topology)
+        self.cluster.did("provider", "create")
+        return machines
+
+    def begin(self, home: LabHome, topology: Topology) -> Machines:
+        """Bring machines of a topology to life on which nothing has happened yet."""
+        # One that is to be copied lives below its lab, whose state this is.
+        state = lab_home(home.name).load()
+        assert state.reached is None, "the state is written before anything is made"
+        assert not self.lives(home.name), "the machines before are gone"
         self.cluster.begin_again()
-        home.runtime.mkdir()
+        home.runtime.mkdir(exist_ok=True)
         for node in topology.nodes:
             home.node_dir(node.name).mkdir(parents=True)
             self.alive.add((home.name, node.name))
-        self.cluster.did("provider", "create")
         access = {node.name: self._access(home, node) for node in topology.nodes}
         return Machines(access, self.pace, "no machine at all")
+
+    def lives(self, lab: str) -> list[str]:
+        """Return the nodes of a lab whose machines run."""
+        return sorted(node for name, node in self.alive if name == lab)
 
     def destroy(self, home: LabHome) -> None:
         self.cluster.did("provider", "destroy")

@@ -1,12 +1,9 @@
-import io
 import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lab import providers
 from lab.errors import (
     CommandFailed,
     Conflict,
@@ -17,75 +14,19 @@ from lab.errors import (
     ProviderFailed,
     UsageError,
 )
-from lab.home import LabHome, LabState, Stage, lab_home, lab_names
-from lab.lifecycle import LabStatus, Wish, down, require_running, scale, status, up
+from lab.home import Stage, lab_names
+from lab.lifecycle import LabStatus, down, require_running, scale, status
 from lab.process import identify, is_alive
-from lab.providers import Provider
 from lab.steps import Steps
 from lab.topology_file import default_topology_path
 from tests.conftest import Dirs
-from tests.fake_lab import FakeProvider, Servers, refusing, serving
-
-WISH = Wish("article", "fake", None, Stage.NODES)
-"""Most tests stop at the machines: the rest has its own."""
-
-
-@dataclass
-class World:
-    """A user who starts labs of the fake provider."""
-
-    provider: FakeProvider
-    screen: io.StringIO = field(default_factory=io.StringIO)
-
-    @property
-    def home(self) -> LabHome:
-        return lab_home("article")
-
-    @property
-    def log(self) -> list[str]:
-        """What has happened since this was asked last."""
-        found = self.provider.cluster.log[:]
-        self.provider.cluster.log.clear()
-        return found
-
-    @property
-    def shown(self) -> str:
-        return self.screen.getvalue()
-
-    def up(self, wish: Wish = WISH) -> LabState:
-        return up(wish, Steps(self.screen), connect=self.provider.connect)
-
-    def fails_at(self, what: str, error: BaseException | None = None) -> None:
-        self.provider.cluster.failing = refusing(what, error)
-
-    def recovers(self) -> None:
-        self.provider.cluster.failing = {}
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    with serving() as servers:
-        yield servers
-
-
-@pytest.fixture
-def world(dirs: Dirs, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> World:
-    provider = FakeProvider(servers)
-    known: dict[str, Callable[[], Provider]] = dict.fromkeys(("fake", "qemu"), lambda: provider)
-    monkeypatch.setattr(providers, "PROVIDERS", known)
-    # What answers is on this machine: a proxy could not reach it, and this one is not there.
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    return World(provider)
-
-
-def is_everything_gone(dirs: Dirs) -> bool:
-    return not list(dirs.state.glob("[!.]*")) and not list(dirs.runtime.iterdir())
+from tests.world import WISH, World, is_everything_gone
 
 
 def test_everything_happens_in_order(world: World) -> None:
     state = world.up(replace(WISH, until=Stage.SERVICE))
     log = world.log
-    assert log[:3] == ["provider: preflight", "provider: destroy", "provider: create"]
+    assert log[:2] == ["provider: preflight", "provider: create"]
     prepared = ["bridge", "load image", "init", "create earlier", "leave"]
     for node in ("manager", "worker"):
         own = [event.partition(": ")[2] for event in log if event.startswith(node)]
@@ -151,7 +92,7 @@ def test_a_dead_machine_means_starting_afresh(world: World) -> None:
     world.provider.alive.remove(("article", "worker"))
     world.log.clear()
     assert world.up().reached is Stage.NODES
-    assert world.log[:3] == ["provider: preflight", "provider: destroy", "provider: create"]
+    assert world.log[:3] == ["provider: destroy", "provider: preflight", "provider: create"]
     assert "worker not running any more" in world.shown
 
 
@@ -171,7 +112,7 @@ def test_preparing_is_all_or_nothing(world: World) -> None:
     world.recovers()
     world.log.clear()
     assert world.up().reached is Stage.NODES
-    assert world.log[:3] == ["provider: preflight", "provider: destroy", "provider: create"]
+    assert world.log[:3] == ["provider: destroy", "provider: preflight", "provider: create"]
     assert "did not finish preparing" in world.shown
 
 
