@@ -10,6 +10,7 @@ import pytest
 
 from checks.evidence import Evidence
 from checks.proving import Prove
+from checks.telling import status_of, tell
 from lab.advice import typed_here
 from lab.errors import LabError
 from lab.hops.catalogue import JUDGES
@@ -76,6 +77,21 @@ def pytest_report_collectionfinish(
         for what in ("engine_version", "kernel", "iptables_backend")
     }
     return [f"{what}: {', '.join(found)}" for what, found in values.items()]
+
+
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport,
+) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    return status_of(report)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say first which hop is broken, unless the checks broke it themselves."""
+    evidence = config.stash.get(EVIDENCE, None)
+    if evidence is not None and not config.option.changes_lab:
+        tell(terminalreporter, evidence)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

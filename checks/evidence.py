@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from checks.transport import ShellOverTestinfra, shell_to
 from lab import evidence, lifecycle
+from lab.diagnosis.examine import diagnose
+from lab.diagnosis.model import Diagnosis
 from lab.errors import CommandFailed, LabError, NotRunning
 from lab.facts.model import ClusterFacts
 from lab.hops.observations import Reach, Traffic
@@ -96,6 +98,25 @@ class Evidence:
         tried = self.tried()
         return replace(tried, traffic=self._once("traffic", lambda: self.send(tried)))
 
+    def diagnosis(self) -> Diagnosis | None:
+        """Return what all that was read so far says; None when nothing was, or not in one go.
+
+        Nodes are asked again only when some of them did not answer: then for what the others say.
+        """
+        facts = self._kept.get("facts")
+        if isinstance(facts, ClusterFacts):
+            return diagnose(
+                Situation(
+                    facts,
+                    self.lab.topology,
+                    reach=self._read("reach"),
+                    traffic=self._read("traffic"),
+                )
+            )
+        if facts is None:
+            return None
+        return diagnose(*evidence.look_at_what_answers(self.place, requests=False))
+
     def send(self, situation: Situation) -> Traffic:
         """Send requests through every node's published port."""
         return evidence.send(self.place, situation)
@@ -103,6 +124,10 @@ class Evidence:
     def try_again(self, situation: Situation) -> tuple[Reach, ...]:
         """Return what every node can reach now, given what is there to be reached."""
         return evidence.try_ways(self.place, situation)
+
+    def _read(self, name: str) -> Any:
+        found = self._kept.get(name)
+        return None if isinstance(found, LabError) else found
 
     def _once(self, name: str, read: Callable[[], T]) -> T:
         if name not in self._kept:

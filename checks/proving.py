@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import pytest
 
+from lab.diagnosis.story import blocker_of, story
 from lab.errors import LabError
-from lab.hops.catalogue import path_to
 from lab.hops.judge import Judge
 from lab.hops.situation import Situation
-from lab.hops.verdict import render
+
+BLOCKED = "blocked by"
+"""The property of a report that names the broken hop whose consequence a failure is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +37,9 @@ class Prove:
             self.record("node", subject)
             pytest.fail(f"{judge.check.id} could not look: {error}", pytrace=False)
         self.record("node", verdict.node)
-        if not verdict.ok:
-            pytest.fail(render(verdict, path_to(looked_at, verdict)), pytrace=False)
+        if verdict.ok:
+            return
+        blocker = blocker_of(looked_at, verdict)
+        if blocker is not None:
+            self.record(BLOCKED, blocker.name)
+        pytest.fail(story(looked_at, verdict, blocker), pytrace=False)

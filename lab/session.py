@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.advice import typed_here
+from lab.diagnosis.words import Typed, through_invoke
 from lab.evidence import Place
 from lab.home import DEFAULT_NAME, LabHome, LabState
 from lab.lifecycle import require_running
@@ -58,6 +60,15 @@ def place_of(lab: LabSession) -> Place:
     """Return where evidence on a lab is looked for: its nodes, over the connections it keeps."""
     shells = {node.name: OpenSshShell(node.name, lab.ssh_config) for node in lab.topology.nodes}
     return Place(lab.topology, shells, lab.published, lab.deadline)
+
+
+def typed_for(lab: LabSession) -> Typed:
+    """Return how commands for the nodes of a lab are typed in the current directory."""
+    manager = lab.topology.manager.name
+    option = "" if lab.name == DEFAULT_NAME else f" --name {lab.name}"
+    return lambda node, line: typed_here(
+        through_invoke(node, line, manager=manager, option=option)
+    )
 
 
 def lab_name(option: str | None = None) -> str:

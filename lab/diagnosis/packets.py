@@ -44,7 +44,8 @@ def counted(situation: Situation, entry: str) -> Iterator[str]:
         f"through {entry}: {tried} connections tried, {answered} answered; DNAT counted {dnat}, "
         f"the mark {marked} packets, IPVS sent {shares or 'none'}, SNAT counted {snat}"
     )
-    yield from _arrived(situation, traffic)
+    if sent and any(sent.values()):
+        yield from _arrived(situation, traffic)
 
 
 def _connections(sent: Round) -> int:

@@ -90,17 +90,18 @@ class Verdict:
         return f"{self.check} on {self.node}: {'ok' if self.ok else 'FAILED'}, {self.found}"
 
 
-def render(verdict: Verdict, path: tuple[Verdict, ...] = ()) -> str:
+def render(
+    verdict: Verdict, path: tuple[Verdict, ...] = (), *, blocker: Verdict | None = None
+) -> str:
     """Return the failure message of a verdict: the path so far, then what is the matter.
 
     Args:
         verdict: The one that failed.
         path: The verdicts a packet depends on before it comes to this one, in path order.
-            The first failed one among them is named as the reason.
+        blocker: The broken one that this one is only a consequence of.
     """
     about = "" if verdict.subject == verdict.node else f" ({verdict.subject})"
     lines = [f"{verdict.check} on {verdict.node}{about}: {verdict.title}", ""]
-    blocker = next((step for step in path if not step.ok), None)
     if blocker is not None and blocker.found == verdict.found:
         path, blocker = (), None  # the same step is missing: the way to it tells nothing more
     if path:

@@ -2,24 +2,30 @@
 
 from dataclasses import replace
 
+from lab.diagnosis.story import blocker_of, story
 from lab.hops.catalogue import path_to
 from lab.hops.cluster import member_is_ready
 from lab.hops.fabric import sandbox_pings_every_task
 from lab.hops.host import dnat_points_at_the_sandbox
 from lab.hops.sandbox import backends_are_the_tasks
 from lab.hops.service import replicas_run
+from lab.hops.situation import Situation
 from lab.hops.task import address_is_a_backend, port_is_redirected
 from lab.hops.traffic import nodes_are_answered
-from lab.hops.verdict import render
+from lab.hops.verdict import Verdict
 from tests.hops import altering as a
 from tests.hops.breaking import NODE_B, nothing
 from tests.hops.healthy import healthy
 
 
+def told(situation: Situation, verdict: Verdict) -> str:
+    return story(situation, verdict, blocker_of(situation, verdict))
+
+
 def test_a_failed_check_tells_the_whole_story() -> None:
     broken = a.host_rules(NODE_B, a.without("-j DNAT"))(healthy())
     verdict = dnat_points_at_the_sandbox(broken, NODE_B)
-    text = render(verdict, path_to(broken, verdict))
+    text = told(broken, verdict)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert lines[0] == (
         "H3-dnat on worker: the published port is rewritten to the hidden sandbox's address on "
@@ -39,7 +45,7 @@ def test_a_later_check_names_the_first_broken_hop() -> None:
         a.rounds(NODE_B, nothing),
     )(healthy())
     verdict = nodes_are_answered(broken, NODE_B)
-    text = render(verdict, path_to(broken, verdict))
+    text = told(broken, verdict)
     assert (
         "could not pass  B1-mark on worker fails before: tcp 5000 gets no mark"
         in text.splitlines()
@@ -52,7 +58,7 @@ def test_a_promise_that_does_not_hold_blocks_nothing() -> None:
         a.rounds(NODE_B, nothing),
     )(healthy())
     verdict = nodes_are_answered(broken, NODE_B)
-    assert "could not pass" not in render(verdict, path_to(broken, verdict))
+    assert "could not pass" not in told(broken, verdict)
 
 
 def test_another_node_does_not_stand_in_the_way() -> None:
@@ -87,18 +93,18 @@ def test_what_only_a_manager_answers_is_typed_there() -> None:
 def test_a_missing_step_is_told_once() -> None:
     blackhole = a.ipvs(NODE_B, lambda _: None)(healthy())
     verdict = address_is_a_backend(blackhole, "slot-1")
-    text = render(verdict, path_to(blackhole, verdict))
+    text = told(blackhole, verdict)
     assert text.count("IPVS holds no service for mark 258") == 3  # path, found, could not pass
 
 
 def test_a_check_that_waits_for_the_same_step_shows_no_path() -> None:
     ungossiped = a.inside(NODE_B, "ingress", services=lambda _: ())(healthy())
     verdict = backends_are_the_tasks(ungossiped, NODE_B)
-    text = render(verdict, path_to(ungossiped, verdict))
+    text = told(ungossiped, verdict)
     assert "path so far" in text
     alone = a.cluster(service=None)(healthy())
     verdict = backends_are_the_tasks(alone, NODE_B)
-    text = render(verdict, path_to(alone, verdict))
+    text = told(alone, verdict)
     assert "path so far" not in text
     assert "not done yet: docker service create" in text
 
