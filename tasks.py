@@ -11,9 +11,11 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
+from lab.cli.breaking import break_, faults, heal, say
 from lab.cli.guard import command, complain, message
 from lab.cli.options import NAME, OUTPUT, lab_name, option_value, wants_json
 from lab.cli.seeing import diagnose
+from lab.cli.word import TaskWithOptionalWord
 from lab.errors import LabError, UsageError
 from lab.readers import let_readers_go
 from lab.settings import choice, count
@@ -113,8 +115,8 @@ def reset(c: Context, name: str | None = None, output: str = "") -> None:
 
 
 @task(
+    klass=TaskWithOptionalWord,
     positional=["snapshot"],
-    optional=["snapshot"],
     help={
         "snapshot": "the name to save it under; without one, show all snapshots",
         "name": NAME,
@@ -164,11 +166,13 @@ def restore(c: Context, snapshot: str, name: str | None = None, output: str = ""
 def status_(c: Context, name: str | None = None, output: str = "") -> None:
     """Show a lab's machines, its replicas and how to reach them."""
     from lab import lifecycle, report
+    from lab.faults import journal, telling
     from lab.home import Stage
     from lab.look import SwarmView, look_at_swarm
 
     as_json = wants_json(c, output)
     found = lifecycle.status(lab_name(c, name))
+    injected = journal.read(found.home)
     swarm: SwarmView | None = SwarmView({}, ())
     silence = None
     manager = found.machines[found.state.topology.manager.name]
@@ -178,9 +182,13 @@ def status_(c: Context, name: str | None = None, output: str = "") -> None:
         except LabError as error:  # what is known without it is shown all the same
             swarm, silence = None, error
     if as_json:
-        report.print_json("lab.status/v1", report.status_content(found, swarm))
+        content = report.status_content(found, swarm)
+        in_it = telling.entries_content(injected)
+        report.print_json("lab.status/v1", {**content, "faults": in_it})
     else:
         report.print_status(found, swarm)
+        if injected:
+            say("\n".join(telling.injected_lines(injected)), name)
     if silence is not None:
         raise silence
 
@@ -354,4 +362,5 @@ namespace = Collection(bench)
 making = (up, down, reset, snapshot, restore)
 using = (status_, list_, ssh, exec_, logs, scale, doctor, image)
 seeing = (diagnose,)
-namespace.add_collection(Collection("lab", *making, *using, *seeing))
+breaking = (break_, heal, faults)
+namespace.add_collection(Collection("lab", *making, *using, *seeing, *breaking))

@@ -39,6 +39,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.saved",),
     ("lab.cold", "lab.warm"),
     ("lab.evidence", "lab.lifecycle", "lab.look"),
+    ("lab.faults",),
     ("lab.bench", "lab.report", "lab.session"),
     ("lab.cli",),
     ("checks", "tasks"),
@@ -50,6 +51,7 @@ FAMILIES: Mapping[str, str] = {
     "lab.cli.*": "lab.cli",
     "lab.diagnosis.*": "lab.diagnosis",
     "lab.facts.*": "lab.facts",
+    "lab.faults.*": "lab.faults",
     "lab.hops.*": "lab.hops",
     "lab.image.*": "lab.image",
     "lab.providers.*": "lab.providers",
@@ -92,6 +94,7 @@ HOMES: Mapping[str, Sequence[str]] = {
     "psutil": ("lab.process",),
     "pydantic": (
         "lab.access",
+        "lab.faults.journal",
         "lab.home",
         "lab.image.store",
         "lab.providers.*",

@@ -1,0 +1,86 @@
+"""Commands that break a lab on purpose, and put it back."""
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from lab.cli.guard import command
+from lab.cli.options import NAME, OUTPUT, lab_name, wants_json
+from lab.cli.word import TaskWithOptionalWord
+
+NODE = "manager, worker, ...; a node that fits when not given"
+
+
+@task(
+    name="break",
+    positional=["fault"],
+    help={"fault": "which one: invoke lab.faults lists them", "node": NODE, "name": NAME},
+)
+@command
+def break_(c: Context, fault: str, node: str = "", name: str | None = None) -> None:
+    """Put a fault into a running lab, and watch it bite: invoke lab.break vxlan-blocked."""
+    from lab.faults import acting, telling
+    from lab.faults.catalogue import find
+    from lab.steps import Steps
+
+    wanted = find(fault)
+    lab = lab_name(c, name)
+    say(telling.broken(acting.inject(lab, wanted, node or None, Steps())), name)
+
+
+@task(
+    klass=TaskWithOptionalWord,
+    positional=["fault"],
+    help={
+        "fault": "which one; everything that was injected when not given",
+        "node": "only on this node",
+        "name": NAME,
+    },
+)
+@command
+def heal(c: Context, fault: str = "", node: str = "", name: str | None = None) -> None:
+    """Take faults out of a lab again, and see that requests are answered. Safe to repeat."""
+    from lab.faults import acting
+    from lab.faults.catalogue import find
+    from lab.steps import Steps
+
+    wanted = find(fault) if fault else None
+    healed = acting.heal(lab_name(c, name), wanted, node or None, Steps())
+    for what in healed:
+        print(f"Healed: {what}")
+    if not healed:
+        print(f"{fault} is not there: nothing to heal." if fault else "Nothing is injected.")
+
+
+@task(
+    help={
+        "name": NAME,
+        "look": "also look into the nodes for traces of every fault",
+        "output": OUTPUT,
+    }
+)
+@command
+def faults(c: Context, name: str | None = None, look: bool = False, output: str = "") -> None:
+    """List the faults there are, and which of them are in the lab."""
+    from lab import report
+    from lab.faults import acting, journal, telling
+    from lab.faults.catalogue import FAULTS
+    from lab.home import lab_home
+
+    as_json = wants_json(c, output)
+    lab = lab_name(c, name)
+    entries = journal.read(lab_home(lab))
+    found = acting.leftovers(lab) if look else None
+    if as_json:
+        report.print_json("lab.faults/v1", telling.contents(FAULTS, entries, found))
+        return
+    lines = [telling.listed(FAULTS, entries)]
+    if found is not None:
+        lines += telling.leftover_lines(found)
+    say("\n".join(lines), name)
+
+
+def say(text: str, lab: str | None) -> None:
+    """Print a text, its commands as they work here and for this lab."""
+    from lab.advice import typed_here
+
+    print(typed_here(text, lab))

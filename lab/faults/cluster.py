@@ -1,0 +1,326 @@
+"""Faults of hops "cluster" and "service": the swarm, its nodes, and what it was asked to run."""
+
+from lab.faults.changes import commands, on_manager, surgery
+from lab.faults.model import Answers, Change, Fault, On, Requests, Role, Shown, Step
+from lab.faults.threads import MEASURED, moby
+from lab.hops.verdict import Hop
+
+GOSSIP = ("INPUT -p tcp --dport 7946 -j DROP", "INPUT -p udp --dport 7946 -j DROP")
+NO_IMAGE = "docker image inspect {image}"
+HIDDEN = "fault-image-missing"
+EVERYWHERE = ("R1-inside", "R2-outside")
+
+
+def _rule(rule: str) -> str:
+    return f"while iptables -C {rule} 2>/dev/null; do iptables -D {rule}; done"
+
+
+def _availability(word: str) -> str:
+    return f"docker node update --availability {word} {{node}} >/dev/null"
+
+
+def _is(what: str, word: str) -> Step:
+    return on_manager(f"docker node inspect {{node}} --format '{{{{{what}}}}}' | grep -qx {word}")
+
+
+FAULTS = (
+    Fault(
+        id="gossip-blocked",
+        title="a firewall drops swarm's gossip, port 7946",
+        symptom="nothing yet: what changes from now on is not heard of on this node",
+        hop=Hop.CLUSTER,
+        first=("C10-control-in[{node}]",),
+        role=Role.ANY,
+        level=2,
+        change=Change(
+            inject=tuple(Step(f"iptables -I {rule}") for rule in GOSSIP),
+            present=Step(" || ".join(f"iptables -C {rule} 2>/dev/null" for rule in GOSSIP)),
+            heal=tuple(Step(_rule(rule)) for rule in GOSSIP),
+        ),
+        bites=Shown(
+            "another node gets no connection to port 7946",
+            Step("! timeout 2 bash -c '</dev/tcp/{address}/7946' 2>/dev/null", On.OTHER),
+        ),
+        source=moby(30972),
+        felt=("C7-reach",),
+    ),
+    Fault(
+        id="rules-in-legacy",
+        title="a rule made with iptables-legacy drops the port, and iptables does not show it",
+        symptom="requests from other machines hang; `iptables -nvL` shows nothing wrong",
+        hop=Hop.CLUSTER,
+        first=("C9-backend[{node}]",),
+        role=Role.ANY,
+        level=3,
+        change=commands(
+            inject="iptables-legacy -I FORWARD -p tcp --dport {port} -j DROP",
+            present="grep -qx filter /proc/net/ip_tables_names",
+            heal="iptables-legacy -F; modprobe -r iptable_filter",
+        ),
+        bites=Requests(Answers.SILENT),
+        source=moby(46636),
+        felt=EVERYWHERE,
+    ),
+    Fault(
+        id="node-paused",
+        title="a node takes no new tasks",
+        symptom="nothing yet: the next replica will not be placed there",
+        hop=Hop.CLUSTER,
+        first=("C1-member[{node}]",),
+        role=Role.ANY,
+        level=2,
+        change=commands(
+            inject=_availability("pause"),
+            present=_is(".Spec.Availability", "pause").command,
+            heal=_availability("active"),
+            on=On.MANAGER,
+        ),
+        bites=Shown(
+            "the manager says the node is paused",
+            on_manager("docker node ls --filter name={node} | grep -qw Pause"),
+        ),
+        source=MEASURED,
+    ),
+    Fault(
+        id="worker-promoted",
+        title="a worker was made a manager: with two, losing either stops the swarm",
+        symptom="nothing yet: `docker node ls` shows a second manager",
+        hop=Hop.CLUSTER,
+        first=("C3-roles[{manager}]",),
+        role=Role.WORKER,
+        level=2,
+        change=commands(
+            inject="docker node promote {node} >/dev/null",
+            present=_is(".Spec.Role", "manager").command,
+            heal="docker node demote {node} >/dev/null",
+            on=On.MANAGER,
+        ),
+        bites=Shown(
+            "the worker answers what only managers do",
+            Step("docker node ls >/dev/null 2>&1"),
+        ),
+        source=MEASURED,
+    ),
+    Fault(
+        id="leader-moved",
+        title="another node leads the swarm, and the manager is a worker now",
+        symptom="nothing for users; the manager answers no `docker service` any more",
+        hop=Hop.CLUSTER,
+        first=("C2-leader[{manager}]", "C3-roles[{manager}]"),
+        role=Role.WORKER,
+        level=2,
+        change=surgery(
+            on_manager("docker node promote {node} >/dev/null"),
+            on_manager("docker node demote {manager} >/dev/null"),
+            present=on_manager("! docker node ls >/dev/null 2>&1"),
+        ),
+        bites=Shown(
+            "the manager is none any more",
+            on_manager("docker node ls 2>&1 | grep -q 'not a swarm manager'"),
+        ),
+        source=MEASURED,
+    ),
+    Fault(
+        id="node-drained",
+        title="a node was drained and forgotten",
+        symptom="all replicas run on the other nodes; all requests are answered",
+        hop=Hop.CLUSTER,
+        first=("C1-member[{node}]",),
+        role=Role.WORKER,
+        level=1,
+        change=surgery(
+            on_manager(_availability("drain")), present=_is(".Spec.Availability", "drain")
+        ),
+        bites=Shown(
+            "no task of the service runs on the node",
+            Step('test -z "$(docker ps -q --filter name={service})"'),
+        ),
+        source=MEASURED,
+    ),
+    Fault(
+        id="node-lost",
+        title="a node's cable to the others is out",
+        symptom="requests fail for some seconds, until swarm has started its replica elsewhere",
+        hop=Hop.CLUSTER,
+        first=("C11-link[{node}]",),
+        role=Role.WORKER,
+        level=1,
+        change=surgery(
+            Step("ip link set {link} down"),
+            present=Step("ip -br link show {link} | grep -qv '[<,]UP[,>]'"),
+        ),
+        bites=Shown("the manager says the node is down", _is(".Status.State", "down")),
+        source=moby(26563),
+    ),
+    Fault(
+        id="advertise-nat",
+        title="a node joined with the address of its NAT interface, which every node has",
+        symptom="all nodes are Ready, and requests between them hang",
+        hop=Hop.CLUSTER,
+        first=("C5-advertise[{node}]",),
+        role=Role.WORKER,
+        level=3,
+        change=surgery(
+            on_manager("docker swarm join-token --quiet worker", keep="token"),
+            Step("docker swarm leave --force >/dev/null"),
+            Step(
+                "docker swarm join --advertise-addr {way_out_address} --token {token} "
+                "{manager_address}:2377 >/dev/null"
+            ),
+            present=Step(
+                "docker info --format '{{.Swarm.NodeAddr}}' | grep -qwF {way_out_address}"
+            ),
+        ),
+        bites=Shown(
+            "the node is in the swarm with its NAT address",
+            Step("docker info --format '{{.Swarm.NodeAddr}}' | grep -qwF {way_out_address}"),
+        ),
+        source=moby(37319),
+    ),
+    Fault(
+        id="ingress-removed",
+        title="the ingress network is gone",
+        symptom="nothing answers, and publishing fails: no ingress network is present",
+        hop=Hop.CLUSTER,
+        first=("C8-gossip[{nodes}]",),
+        role=Role.MANAGER,
+        level=1,
+        change=surgery(
+            on_manager("docker service update --quiet --publish-rm {port} {service} >/dev/null"),
+            on_manager("yes | docker network rm ingress >/dev/null"),
+            present=on_manager("! docker network inspect ingress >/dev/null 2>&1"),
+        ),
+        bites=Shown(
+            "a service cannot be published",
+            on_manager(
+                "docker service update --publish-add {port}:{target} {service} 2>&1 | "
+                "grep -q 'no ingress network is present'"
+            ),
+        ),
+        source=moby(33420),
+    ),
+    Fault(
+        id="scaled-down",
+        title="somebody has scaled the service down",
+        symptom="one replica answers everything; `docker service ls` shows 1/1",
+        hop=Hop.SERVICE,
+        first=("S1-replicas[{manager}]",),
+        role=Role.MANAGER,
+        level=1,
+        change=surgery(
+            on_manager("docker service scale --detach {service}=1 >/dev/null"),
+            present=on_manager("docker service ls --filter name={service} | grep -q '/1 '"),
+        ),
+        bites=Requests(Answers.ONE),
+        source=MEASURED,
+    ),
+    Fault(
+        id="app-crashes",
+        title="the program ends as soon as it is started",
+        symptom="nothing answers; `docker service ps` shows task after task that failed",
+        hop=Hop.SERVICE,
+        first=("S1-replicas[{manager}]",),
+        role=Role.MANAGER,
+        level=1,
+        change=surgery(
+            on_manager("docker service update --detach --env-add PORT=none {service} >/dev/null"),
+            present=on_manager(
+                "docker service inspect {service} --format "
+                "'{{json .Spec.TaskTemplate.ContainerSpec.Env}}' | grep -q PORT=none"
+            ),
+        ),
+        bites=Shown(
+            "a task has failed",
+            on_manager(
+                "docker service ps {service} --format '{{.CurrentState}}' | grep -q Failed"
+            ),
+        ),
+        source=MEASURED,
+    ),
+    Fault(
+        id="image-missing",
+        title="a node does not have the service's image",
+        symptom="nothing yet: the next replica that is placed there is rejected",
+        hop=Hop.SERVICE,
+        first=("S3-image[{node}]",),
+        role=Role.WORKER,
+        level=2,
+        change=commands(
+            inject=f"docker tag {{image}} {HIDDEN} && docker rmi --no-prune {{image}} >/dev/null",
+            present=f"! {NO_IMAGE} >/dev/null 2>&1",
+            heal=f"{NO_IMAGE} >/dev/null 2>&1 || docker tag {HIDDEN} {{image}}; "
+            f"docker rmi --no-prune {HIDDEN} >/dev/null 2>&1 || :",
+        ),
+        bites=Shown(
+            "no container of it can be made there",
+            Step("docker create --pull never {image} 2>&1 | grep -q 'No such image'"),
+        ),
+        source=MEASURED,
+    ),
+    Fault(
+        id="wrong-target-port",
+        title="the service is published with a wrong target port",
+        symptom="every request is refused, through every node",
+        hop=Hop.SERVICE,
+        first=("S4-port[{manager}]",),
+        also=("T1-redirect[{slots}]",),
+        role=Role.MANAGER,
+        level=1,
+        change=surgery(
+            on_manager(
+                "docker service update --quiet --publish-rm {target} "
+                "--publish-add {port}:3001 {service} >/dev/null"
+            ),
+            present=on_manager(
+                "docker service inspect {service} --format '{{json .Spec.EndpointSpec.Ports}}' | "
+                "grep -q ':3001,'"
+            ),
+        ),
+        bites=Requests(Answers.REFUSED),
+        source=MEASURED,
+        felt=EVERYWHERE,
+    ),
+    Fault(
+        id="past-the-mesh",
+        title="the port is published with mode=host, past the routing mesh",
+        symptom="each node answers by its own replica only, and a node without one not at all",
+        hop=Hop.SERVICE,
+        first=("S4-port[{manager}]",),
+        role=Role.MANAGER,
+        level=2,
+        change=surgery(
+            on_manager(
+                "docker service update --quiet --publish-rm {target} "
+                "--publish-add mode=host,published={port},target={target} {service} >/dev/null"
+            ),
+            present=on_manager(
+                "docker service inspect {service} --format '{{json .Spec.EndpointSpec.Ports}}' | "
+                "grep -q '\"host\"'"
+            ),
+        ),
+        bites=Requests(Answers.ONE),
+        source=MEASURED,
+    ),
+    Fault(
+        id="log-lost",
+        title="the service writes no log",
+        symptom="all requests are answered, and `docker service logs` shows nothing",
+        hop=Hop.TRAFFIC,
+        first=("R5-log[{nodes}]",),
+        role=Role.MANAGER,
+        level=2,
+        change=surgery(
+            on_manager("docker service update --quiet --log-driver none {service} >/dev/null"),
+            present=on_manager(
+                "docker service inspect {service} --format "
+                "'{{json .Spec.TaskTemplate.LogDriver}}' | grep -q none"
+            ),
+        ),
+        bites=Shown(
+            "`docker service logs` does not read anything",
+            on_manager("docker service logs {service} 2>&1 | grep -qi 'does not support reading'"),
+        ),
+        source=MEASURED,
+        felt=("R5-log",),
+    ),
+)
