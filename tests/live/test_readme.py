@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lab import saved
+from lab.cli.seeing import SOMETHING_IS_BROKEN
 from lab.session import LabSession
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +37,14 @@ HERE = {
     "invoke lab.status": "hello-a.1",
     "invoke lab.ssh worker": "worker",
     "invoke lab.exec manager -- docker node ls": "Leader",
+    "invoke lab.break mark-lost": "Injected mark-lost",
+    "invoke lab.diagnose": "B1-mark",
+    "invoke lab.reset": "has reached: service",
+    "invoke lab.snapshot lesson-1": "lesson-1",
+    "invoke lab.restore lesson-1": "has reached: service",
 }
+BROKEN = "invoke lab.diagnose"
+"""Ends with the exit code that says that something is broken: it is run right after the break."""
 FOLLOW = "invoke lab.logs --follow"
 
 pytestmark = pytest.mark.live
@@ -64,6 +73,14 @@ def test_every_command_shown_is_known_and_the_other_way_round() -> None:
     assert set(shown()) == BY_MAKE_TEST | HERE.keys() | {FOLLOW}
 
 
+@pytest.fixture(scope="module")
+def lesson() -> Iterator[None]:
+    """Take away the snapshot the README makes."""
+    yield
+    saved.remove("lesson-1")
+
+
+@pytest.mark.usefixtures("lesson")
 @pytest.mark.parametrize("command", HERE)
 def test_command_shows_what_it_is_for(command: str, lab: LabSession) -> None:
     done = subprocess.run(
@@ -76,7 +93,7 @@ def test_command_shows_what_it_is_for(command: str, lab: LabSession) -> None:
         timeout=TIMEOUT_S,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == (SOMETHING_IS_BROKEN if command == BROKEN else 0), done.stderr
     assert HERE[command] in done.stdout
 
 
