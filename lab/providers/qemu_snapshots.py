@@ -109,6 +109,7 @@ class QemuSnapshots:
             finally:
                 for machine in machines.values():
                     machine.execute("cont")
+                self._set_clocks(home, topology)
         for key in (LAB_KEY, f"{LAB_KEY}.pub"):
             _copy(home.path / key, directory / key)
 
@@ -164,6 +165,16 @@ class QemuSnapshots:
             with _monitor(home, node.name) as machine:
                 if machine.execute("query-status")["status"] in ("paused", "postmigrate"):
                     machine.execute("cont")
+        self._set_clocks(home, topology)
+
+    def _set_clocks(self, home: LabHome, topology: Topology) -> None:
+        """Set the clocks of machines that were paused: they stood still as long."""
+
+        def set_one(node: NodeSpec) -> None:
+            with self._agent(home, node.name) as agent:
+                set_clock(agent)
+
+        on_all(topology.nodes, set_one, interruptible=False)
 
     def _agent(self, home: LabHome, node: str) -> AbstractContextManager[Monitor]:
         socket = agent_socket(home, node)
