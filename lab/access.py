@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from lab.errors import CommandFailed, NotRunning
 from lab.process import end, run, using
 
+CONNECT_S = 5
+"""How long real hardware may take to begin a connection, in seconds; ssh waits 10 at least."""
+
 
 class Access(BaseModel):
     """Where a node's ssh answers and where its published port is reached from this machine.
@@ -30,8 +33,8 @@ class Access(BaseModel):
     entry: str
 
 
-def render_ssh_config(nodes: Mapping[str, Access], control_dir: Path) -> str:
-    """Return an ssh_config text for all nodes of a lab.
+def render_ssh_config(nodes: Mapping[str, Access], control_dir: Path, pace: float) -> str:
+    """Return an ssh_config text for all nodes of a lab whose deadlines are ``pace`` times as long.
 
     One multiplexed connection per node (a new one costs a second under emulation), strict host
     keys, and nothing of the user's own configuration.
@@ -42,7 +45,7 @@ def render_ssh_config(nodes: Mapping[str, Access], control_dir: Path) -> str:
         "  IdentitiesOnly yes",
         "  StrictHostKeyChecking yes",
         "  PasswordAuthentication no",
-        "  ConnectTimeout 10",
+        f"  ConnectTimeout {max(10, round(CONNECT_S * pace))}",
         "  ServerAliveInterval 15",
         "  LogLevel ERROR",
         "  ControlMaster auto",

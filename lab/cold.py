@@ -109,7 +109,7 @@ def _reachable(home: LabHome, state: LabState, machines: Machines, steps: Steps)
     steps.note(machines.remark)
     state = state.model_copy(update={"access": dict(machines.access), "pace": machines.pace})
     home.save(state)
-    write_private(home.ssh_config, render_ssh_config(state.access, home.runtime))
+    write_private(home.ssh_config, render_ssh_config(state.access, home.runtime, state.pace))
     return state
 
 

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +13,11 @@ from lab.errors import LabError
 from lab.home import DEFAULT_NAME, lab_home
 from lab.image.build import check_namespaces
 from lab.image.store import Image, current_key, find_image
-from lab.paths import cache_dir, expect_room_for_sockets, state_dir
+from lab.paths import cache_dir, existing_part, expect_room_for_sockets, free_mib, state_dir
 from lab.process import PACKAGE_OF, find_program, memory_mib
 from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
+from lab.saved import stores
+from lab.snapshot import automatic, room_mib
 from lab.topology import Topology
 
 Verdict = Literal["ok", "warning", "bad"]
@@ -61,6 +62,7 @@ def _findings(topology: Topology) -> Iterator[Finding]:
     yield _memory(topology)
     yield _directory("cache directory", cache_dir(), CACHE_MIB if image else IMAGE_MIB)
     yield _directory("state directory", state_dir(), LAB_MIB)
+    yield _snapshots(topology)
     yield _runtime(topology)
     yield _ports(len(topology.nodes))
 
@@ -133,13 +135,26 @@ def _memory(topology: Topology) -> Finding:
 
 
 def _directory(what: str, directory: Path, needed_mib: int) -> Finding:
-    existing = next(path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
-    free = shutil.disk_usage(existing).free / MIB
+    existing, free = existing_part(directory), free_mib(directory)
     seen = f"{directory}: {free:.0f} MiB free, {needed_mib} MiB wanted"
     fix = "set XDG_CACHE_HOME and XDG_STATE_HOME to directories with room"
     if not os.access(existing, os.W_OK | os.X_OK):
         return Finding(what, "bad", f"{directory}: this user cannot write in {existing}", fix)
     return Finding(what, "ok", seen) if free >= needed_mib else Finding(what, "bad", seen, fix)
+
+
+def _snapshots(topology: Topology) -> Finding:
+    """Look whether ``lab.up`` can save what it made, which it does without if it must."""
+    what, kept = "snapshots", stores().values()
+    taken = sum(store.disk_mib for store in kept)
+    count = sum(len(store.names()) for store in kept)
+    free, needed = free_mib(automatic().root), room_mib(topology)
+    seen = (
+        f"{count} take {taken:.0f} MiB; {free:.0f} MiB free, {needed:.0f} MiB wanted for another"
+    )
+    if free < needed:
+        return Finding(what, "warning", seen, "invoke lab.snapshot --remove old")
+    return Finding(what, "ok", seen)
 
 
 def _runtime(topology: Topology) -> Finding:

@@ -10,8 +10,9 @@ from lab.errors import Conflict, LabError, NotRunning, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
 from lab.node import Connect, connected
 from lab.providers import DEFAULT_PROVIDER, MachineState, provider_named
+from lab.saved import clear_leftovers
 from lab.service import Entry, ask_from_here, await_entries, await_running
-from lab.snapshot import Snapshot, Unusable
+from lab.snapshot import Snapshot, Unusable, read_snapshot
 from lab.steps import Steps
 from lab.topology import Topology
 from lab.topology_file import load_named_topology
@@ -51,11 +52,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class LabStatus:
-    """A lab as it is now: its home, its saved state and every machine's present state."""
+    """A lab as it is now: its home, its saved state and every machine's present state.
+
+    ``origin`` is the snapshot to which ``lab.reset`` goes back; ``None`` if it starts afresh.
+    """
 
     home: LabHome
     state: LabState
     machines: dict[str, MachineState]
+    origin: Snapshot | None = None
 
     @property
     def running(self) -> bool:
@@ -103,6 +108,7 @@ def down(name: str, steps: Steps) -> bool:
         return False
     with home.lock(), steps.step(f"Removing lab {name}"):
         _remove(home)
+        clear_leftovers()
     return True
 
 
@@ -178,7 +184,14 @@ def status(name: str) -> LabStatus:
     home = lab_home(name)
     state = home.load()
     machines = provider_named(state.provider).states(home, state.topology)
-    return LabStatus(home, state, dict(machines))
+    return LabStatus(home, state, dict(machines), _origin(state))
+
+
+def _origin(state: LabState) -> Snapshot | None:
+    try:
+        return None if state.origin is None else read_snapshot(state.origin)
+    except Unusable:
+        return None
 
 
 def require_running(name: str, nodes: Collection[str] | None = None) -> LabStatus:

@@ -1,6 +1,7 @@
 """Where things live on this machine: cache and state directories (XDG), and that of sockets."""
 
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterable
@@ -76,6 +77,16 @@ def expect_room_for_sockets(directory: Path, nodes: Iterable[str]) -> None:
             details=f"the longest would have {longest} bytes, {SOCKET_PATH_LIMIT} are possible",
             hint="set LAB_RUNTIME_DIR to a shorter path, or give the nodes shorter names",
         )
+
+
+def existing_part(path: Path) -> Path:
+    """Return the longest beginning of a path that is there."""
+    return next(part for part in (path, *path.parents) if os.access(part, os.F_OK))
+
+
+def free_mib(path: Path) -> float:
+    """Return how many MiB are free where ``path`` is or would be."""
+    return shutil.disk_usage(existing_part(path)).free / 2**20
 
 
 def private_dir(path: Path) -> Path:

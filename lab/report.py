@@ -23,6 +23,7 @@ from lab.lifecycle import LabStatus
 from lab.look import SwarmView
 from lab.saved import Listed
 from lab.service import Entry
+from lab.snapshot import Snapshot
 from lab.steps import Phase
 
 WIDTH = 100
@@ -125,6 +126,7 @@ def print_status(status: LabStatus, swarm: SwarmView | None) -> None:
                 replica.error or "-",
             )
         out.print(tasks)
+    out.print(typed_here(f"invoke lab.reset: {_way_back(status)}"), markup=False, soft_wrap=True)
     out.print(f"ssh -F {shlex.quote(_ssh_config(status))} NODE", markup=False, soft_wrap=True)
 
 
@@ -141,6 +143,7 @@ def status_content(status: LabStatus, swarm: SwarmView | None) -> dict[str, obje
         "reached": state.reached,
         "created": state.created.isoformat(),
         "ssh_config": _ssh_config(status),
+        "origin": status.origin and _origin_content(status.origin),
         "nodes": [
             {
                 "name": node.name,
@@ -164,6 +167,27 @@ def status_content(status: LabStatus, swarm: SwarmView | None) -> dict[str, obje
             ],
         },
     }
+
+
+def _origin_content(origin: Snapshot) -> dict[str, object]:
+    return {
+        "name": origin.name,
+        "created": origin.manifest.created.isoformat(),
+        "expires": origin.expires.isoformat(),
+        "disk_mib": round(origin.disk_mib, 1),
+        "path": str(origin.path),
+    }
+
+
+def _way_back(status: LabStatus) -> str:
+    """Return what ``lab.reset`` would do."""
+    origin = status.origin
+    if origin is None:
+        return "no snapshot to go back to, starts the lab afresh"
+    return (
+        f"goes back to snapshot {origin.name}, made {origin.manifest.created:%Y-%m-%d %H:%M} UTC, "
+        f"{origin.disk_mib:.0f} MiB on disk"
+    )
 
 
 def phases_content(phases: Sequence[Phase]) -> list[dict[str, object]]:

@@ -1,6 +1,6 @@
 """All snapshots there are: which can be used, who uses them, and removing them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from lab.snapshot import (
     named,
     read_snapshot,
 )
+from lab.steps import Steps
 from lab.topology import Topology
 
 Kind = Literal["named", "start", "machine"]
@@ -53,12 +54,9 @@ class Listed:
 
 def list_all() -> tuple[Listed, ...]:
     """Return every snapshot there is, the newest first, with what stands in the way of its use."""
-    stores: tuple[tuple[Kind, Store], ...] = (
-        ("named", named()),
-        ("start", automatic()),
-        ("machine", golden.store()),
-    )
-    found = [_listed(kind, store, name) for kind, store in stores for name in store.names()]
+    found = [
+        _listed(kind, store, name) for kind, store in stores().items() for name in store.names()
+    ]
     return tuple(sorted(found, key=lambda listed: (listed.created, listed.name), reverse=True))
 
 
@@ -83,6 +81,45 @@ def remove(which: str) -> None:
         )
     for one in chosen:
         Store(one.path.parent).remove(one.name)
+    clear_leftovers()
+
+
+def clear_leftovers() -> None:
+    """Delete what killed saves left behind."""
+    for store in stores().values():
+        store.clear()
+
+
+def stores() -> Mapping[Kind, Store]:
+    """Return all stores by the kind of what is in them."""
+    return {"named": named(), "start": automatic(), "machine": golden.store()}
+
+
+def on_images() -> dict[str, tuple[str, ...]]:
+    """Return the snapshots of each image that people named: their disks are nothing without it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in named().names():
+        image = _image_of(named(), name)
+        found[image] = (*found.get(image, ()), name)
+    return found
+
+
+def remove_homeless(images: Collection[str], steps: Steps) -> None:
+    """Delete what ``lab.up`` has saved over images that are not there any more."""
+    for store in (automatic(), golden.store()):
+        for name in store.names():
+            if _image_of(store, name) not in images:
+                steps.note(f"deleting snapshot {name}: its image is gone")
+                store.remove(name)
+
+
+def _image_of(store: Store, name: str) -> str:
+    """Return the key of the image a snapshot's disks are over; empty if nobody can tell."""
+    try:
+        manifest = read_snapshot(store.path_of(name)).manifest
+    except Unusable:
+        return ""
+    return manifest.circumstances.get("image", "").partition(",")[0]
 
 
 def users_of(snapshot: Snapshot) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lab.errors import Conflict, LabError, PreflightFailed, UsageError
 from lab.home import NAME_RULE, Stage
 from lab.parallel import on_all
-from lab.paths import cache_dir, private_dir, state_dir, write_private
+from lab.paths import cache_dir, free_mib, private_dir, state_dir, write_private
 from lab.topology import Topology
 
 KEEP = timedelta(days=30)
@@ -144,6 +144,28 @@ class Store:
         """Delete a snapshot; not being there is fine."""
         shutil.rmtree(self.path_of(name), ignore_errors=True)
 
+    @property
+    def disk_mib(self) -> float:
+        """MiB that everything in it takes, also what a killed save left."""
+        return sum(file.lstat().st_blocks * 512 for file in self.root.rglob("*")) / MIB
+
+    def clear(self) -> None:
+        """Delete what killed saves left, unless somebody is saving at this moment."""
+        if not any(self._leftovers()):
+            return
+        try:
+            with self._locked():
+                self._remove_leftovers()
+        except Conflict:
+            return
+
+    def _leftovers(self) -> Iterator[Path]:
+        return self.root.glob(f"{PARTIAL}*")
+
+    def _remove_leftovers(self) -> None:
+        for leftover in self._leftovers():
+            shutil.rmtree(leftover, ignore_errors=True)
+
     @contextmanager
     def saving(self, name: str, contents: Contents) -> Iterator[Path]:
         """Give the body an empty directory to fill; it becomes the snapshot ``name`` at the end.
@@ -152,8 +174,7 @@ class Store:
             Conflict: Somebody else is saving at this moment.
         """
         with self._locked():
-            for leftover in self.root.glob(f"{PARTIAL}*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            self._remove_leftovers()
             partial = private_dir(self.root / f"{PARTIAL}{name}")
             try:
                 yield partial
@@ -235,7 +256,7 @@ def expect_room(root: Path, needed_mib: float) -> None:
     Raises:
         PreflightFailed: There is not that much room.
     """
-    free = shutil.disk_usage(private_dir(root)).free / MIB
+    free = free_mib(private_dir(root))
     if free < needed_mib:
         raise PreflightFailed(
             "There is not enough room for a snapshot",

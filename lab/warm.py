@@ -12,7 +12,7 @@ from lab.home import STAGES, LabHome, LabState, Stage
 from lab.parallel import on_all
 from lab.paths import expect_room_for_sockets, write_private
 from lab.providers import Provider, Snapshots, provider_named
-from lab.saved import circumstances_of, users_of
+from lab.saved import circumstances_of, clear_leftovers, users_of
 from lab.service import ask_from_here, await_entries
 from lab.shell import Shell, succeed
 from lab.snapshot import (
@@ -102,7 +102,7 @@ def restore(
             }
         )
         home.save(state)
-        write_private(home.ssh_config, render_ssh_config(state.access, home.runtime))
+        write_private(home.ssh_config, render_ssh_config(state.access, home.runtime, state.pace))
     deadline = Deadlines(state.pace * max(1, count / 2))
     with _copies(home, state, snapshots) as copies:
         if manifest.answers:
@@ -199,6 +199,7 @@ def wake(home: LabHome, state: LabState, steps: Steps) -> None:
     steps.note("saving a snapshot was cut short: letting the machines go on")
     _snapshots(state.provider).wake(home, state.topology)
     _paused(home).unlink()
+    clear_leftovers()
 
 
 def clear(home: LabHome, provider: Provider) -> None:

@@ -54,7 +54,13 @@ Host worker
 def test_the_ssh_config_of_a_lab() -> None:
     home = Path("/home/me/labs")
     nodes = {"manager": access(home, 2), "worker": access(home, 3)}
-    assert render_ssh_config(nodes, Path("/tmp/sil-0/1234abcd")) == GOLDEN  # noqa: S108
+    assert render_ssh_config(nodes, Path("/tmp/sil-0/1234abcd"), 1.0) == GOLDEN  # noqa: S108
+
+
+@pytest.mark.parametrize(("pace", "seconds"), [(1.0, 10), (8.0, 40)])
+def test_slow_machines_may_take_longer_to_let_one_in(pace: float, seconds: int) -> None:
+    text = render_ssh_config({}, Path("/run"), pace)
+    assert f"  ConnectTimeout {seconds}\n" in text
 
 
 @needs_ssh
@@ -62,7 +68,7 @@ def test_the_ssh_config_of_a_lab() -> None:
 def test_ssh_itself_reads_any_path(tmp_path: Path, name: str) -> None:
     home = tmp_path / name
     config = tmp_path / "ssh_config"
-    config.write_text(render_ssh_config({"manager": access(home, 2)}, home))
+    config.write_text(render_ssh_config({"manager": access(home, 2)}, home, 1.0))
     settings = run(("ssh", "-G", "-F", config, "manager"), timeout_s=5).stdout.splitlines()
     plain = [line.replace("%%", "%") for line in settings]
     assert f"controlpath {home}/manager.ssh" in plain
@@ -80,7 +86,7 @@ def test_nothing_of_the_users_own_configuration_counts(
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "config").write_text("Host *\n  User somebody\n  ProxyJump gateway\n")
     config = tmp_path / "ssh_config"
-    config.write_text(render_ssh_config({"manager": access(tmp_path, 2)}, tmp_path))
+    config.write_text(render_ssh_config({"manager": access(tmp_path, 2)}, tmp_path, 1.0))
     settings = run(("ssh", "-G", "-F", config, "manager"), timeout_s=5).stdout.splitlines()
     assert "user root" in settings
     assert not any(line.startswith("proxyjump") for line in settings)
@@ -91,7 +97,7 @@ def test_a_node_that_does_not_answer_is_not_running(tmp_path: Path) -> None:
     (tmp_path / "known_hosts").touch()
     config = tmp_path / "ssh_config"
     closed = access(tmp_path, 0).model_copy(update={"port": 1})
-    config.write_text(render_ssh_config({"manager": closed}, tmp_path))
+    config.write_text(render_ssh_config({"manager": closed}, tmp_path, 1.0))
     with pytest.raises(NotRunning, match="manager does not answer ssh") as caught:
         forward_socket(
             config, "manager", remote="/run/a.sock", local=tmp_path / "a.sock", timeout_s=5
@@ -107,7 +113,7 @@ def test_a_node_that_says_nothing_is_given_up(tmp_path: Path) -> None:
     config = tmp_path / "ssh_config"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         stopped = access(tmp_path, 0).model_copy(update={"port": silent.getsockname()[1]})
-        config.write_text(render_ssh_config({"manager": stopped}, tmp_path))
+        config.write_text(render_ssh_config({"manager": stopped}, tmp_path, 1.0))
         with pytest.raises(NotRunning, match="manager does not answer ssh") as caught:
             forward_socket(
                 config, "manager", remote="/run/a.sock", local=tmp_path / "a.sock", timeout_s=0.2

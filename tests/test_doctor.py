@@ -39,6 +39,7 @@ def test_everything_is_looked_at(article: Topology) -> None:
         "memory",
         "cache directory",
         "state directory",
+        "snapshots",
         "socket directory",
         "ports",
     }
@@ -108,6 +109,24 @@ def test_too_little_memory_is_found(article: Topology) -> None:
     finding = found(article.model_copy(update={"nodes": giant}))["memory"]
     assert finding.verdict == "bad"
     assert "together 8388608 MiB" in finding.seen
+
+
+@pytest.mark.usefixtures("programs")
+def test_the_room_snapshots_take_is_told(article: Topology, dirs: Dirs) -> None:
+    for kept in (dirs.cache / "snapshots" / "0123", dirs.state / ".snapshots" / "mine"):
+        kept.mkdir(parents=True)
+        (kept / "ram").write_bytes(bytes(3 * 2**20))
+    finding = found(article)["snapshots"]
+    assert finding.verdict == "ok"
+    assert finding.seen.startswith("2 take 6 MiB; ")
+    assert finding.seen.endswith(" MiB free, 2648 MiB wanted for another")
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_lab_that_cannot_be_saved_is_a_lab_all_the_same(article: Topology) -> None:
+    giant = tuple(node.model_copy(update={"memory_mib": 2**30}) for node in article.nodes)
+    finding = found(article.model_copy(update={"nodes": giant}))["snapshots"]
+    assert (finding.verdict, finding.fix) == ("warning", "invoke lab.snapshot --remove old")
 
 
 def test_a_warning_stands_in_nobodys_way() -> None:

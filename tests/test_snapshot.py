@@ -398,6 +398,30 @@ def test_memory_that_was_never_written_to_takes_no_room(store: Store, contents: 
     assert found.disk_mib < 1
 
 
+def test_what_a_killed_save_left_is_cleared_away(store: Store, saved: Path) -> None:
+    leftover = store.root / ".saving-other"
+    leftover.mkdir()
+    (leftover / "ram").write_bytes(b"half" * 2**20)
+    assert store.names() == ("mine",)
+    assert store.disk_mib > 4
+    store.clear()
+    assert not leftover.exists()
+    assert store.disk_mib < 1
+    assert usable(store).path == saved
+
+
+def test_what_somebody_is_saving_is_left_alone(store: Store, contents: Contents) -> None:
+    with store.saving("mine", contents) as directory:
+        fill(directory)
+        store.clear()
+    assert usable(store).name == "mine"
+
+
+def test_a_store_that_is_not_there_is_not_made(store: Store) -> None:
+    store.clear()
+    assert (store.disk_mib, store.root.exists()) == (0, False)
+
+
 def test_a_key_is_short_and_stable(article: Topology) -> None:
     key = key_of(article, Stage.NODES, NOW)
     assert len(key) == 16
