@@ -314,7 +314,7 @@ def doctor(c: Context, topology: str = "", output: str = "") -> None:
 @command
 def image(c: Context, rebuild: bool = False, remove: str | None = None, output: str = "") -> None:
     """Build the node image if need be, and show what is cached."""
-    from lab import report
+    from lab import report, saved
     from lab.image import store
     from lab.steps import Steps
 
@@ -323,10 +323,12 @@ def image(c: Context, rebuild: bool = False, remove: str | None = None, output: 
         raise UsageError("--rebuild and --remove contradict each other")
     current = store.current_key()
     if remove is not None:
-        store.remove_unused(remove, current, Steps())
+        store.remove_unused(remove, current, Steps(), saved.on_images())
     else:
         store.ensure_image(Steps(), anew=rebuild)
     images = store.list_images()
+    if remove is not None:
+        saved.remove_homeless([image.manifest.key for image in images], Steps())
     if as_json:
         report.print_json("lab.image/v1", report.images_content(images, current))
     else:

@@ -230,6 +230,22 @@ def test_an_image_that_machines_run_on_is_not_removed(dirs: Dirs) -> None:
     assert sorted(left(dirs)) == [KEY, OLD]
 
 
+def test_an_image_that_saved_machines_need_is_not_removed(dirs: Dirs) -> None:
+    ensure(Builder())
+    ensure(Builder(), OLD)
+    needed = {OLD: ("before-join", "after-join")}
+    with pytest.raises(Conflict, match=f"Image {OLD} is in use") as caught:
+        remove_unused(OLD, KEY, Steps(quiet=True), needed)
+    assert caught.value.details.endswith("worth nothing without it: before-join, after-join")
+    assert caught.value.hint == "invoke lab.snapshot --remove before-join"
+    shown = io.StringIO()
+    remove_unused("old", KEY, Steps(shown), needed)
+    assert f"image {OLD} stays: the disks of saved machines" in shown.getvalue()
+    assert sorted(left(dirs)) == [KEY, OLD]
+    remove_unused("old", KEY, Steps(quiet=True), {KEY: ("other",)})
+    assert left(dirs) == [KEY]
+
+
 def test_images_are_listed_newest_first(dirs: Dirs) -> None:
     ensure(Builder(), OLD)
     ensure(Builder(), KEY)

@@ -16,9 +16,12 @@ from lab import lifecycle, look
 from lab.access import Access
 from lab.errors import LabError, NotRunning
 from lab.home import LabState, Stage, lab_home
+from lab.image import store as images
 from lab.look import SwarmView
+from lab.paths import cache_dir
 from lab.providers import MachineState
 from lab.service import Replica
+from lab.snapshot import Contents, Store, automatic, named
 from lab.topology import Topology
 from tests.conftest import Dirs
 
@@ -183,6 +186,73 @@ def test_labs_are_listed_even_if_one_is_damaged(
     assert [(lab["name"], lab["running"]) for lab in labs] == [("first", False), ("third", False)]
     assert "state of lab second cannot be read" in done.stderr
     assert "invoke lab.down --name second" in done.stderr
+
+
+def save_lab(store: Store, state: LabState, image: str = "0123456789abcdef, built today") -> Path:
+    """Save a snapshot of a lab, such as it is, which is named start."""
+    contents = Contents(
+        lab=state.name,
+        provider="qemu",
+        topology=state.topology,
+        reached=Stage.SERVICE,
+        answers=True,
+        circumstances={"image": image},
+    )
+    with store.saving("start", contents) as directory:
+        (directory / "ram").write_bytes(bytes(2**21))
+    return store.path_of("start")
+
+
+def test_the_status_tells_where_a_reset_goes_back_to(invoke: Invoke, article: Topology) -> None:
+    state = make_lab("article", article)
+    assert "invoke lab.reset: no snapshot to go back to" in invoke("lab.status").stdout
+    path = save_lab(automatic(), state)
+    lab_home("article").save(state.model_copy(update={"origin": path}))
+    assert "invoke lab.reset: goes back to snapshot start, made 20" in invoke("lab.status").stdout
+    origin = json.loads(invoke("lab.status", "-o", "json").stdout)["origin"]
+    assert (origin["name"], origin["path"], origin["disk_mib"]) == ("start", str(path), 2.0)
+    (path / "manifest.json").unlink()
+    assert json.loads(invoke("lab.status", "-o", "json").stdout)["origin"] is None
+
+
+def test_an_image_goes_with_what_lab_up_saved_over_it(
+    invoke: Invoke, article: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "current_key", lambda: "fedcba9876543210")
+    state = make_lab("article", article)
+    mine, start = save_lab(named(), state), save_lab(automatic(), state)
+    image = cache_dir() / "images" / "0123456789abcdef"
+    image.mkdir(parents=True)
+    done = invoke("lab.image", "--remove", image.name)
+    assert done.exit_code == 8
+    assert "worth nothing without it: start" in done.stderr
+    assert "invoke lab.snapshot --remove start" in done.stderr
+    assert start.exists()
+    named().remove(mine.name)
+    done = invoke("lab.image", "--remove", image.name)
+    assert (done.exit_code, image.exists(), start.exists()) == (0, False, False)
+    assert "deleting snapshot start: its image is gone" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["mine"],
+        ["mine", "--name", "other"],
+        ["-n", "other", "mine"],
+        ["--name=other", "--output", "json", "mine"],
+    ],
+)
+def test_a_snapshot_is_named_wherever_the_name_stands(invoke: Invoke, words: list[str]) -> None:
+    done = invoke("lab.snapshot", *words)
+    lab = "other" if len(words) > 1 else "article"
+    assert (done.exit_code, f"There is no lab named {lab}" in done.stderr) == (7, True)
+
+
+@pytest.mark.parametrize("words", [[], ["--output", "text"], ["-n", "mine"]])
+def test_without_a_name_snapshots_are_shown(invoke: Invoke, words: list[str]) -> None:
+    done = invoke("lab.snapshot", *words)
+    assert done.stdout.startswith("No snapshot yet.")
 
 
 def test_the_status_of_a_lab_that_died(invoke: Invoke, article: Topology) -> None:

@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,14 +109,22 @@ def remove_image(key: str) -> None:
     shutil.rmtree(_root() / key, ignore_errors=True)
 
 
-def remove_unused(which: str, current: str, steps: Steps) -> None:
+def remove_unused(
+    which: str, current: str, steps: Steps, snapshots: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Delete an image by its key, or with ``old`` all but the current one and those in use.
 
     What an interrupted build left goes as well.
 
+    Args:
+        which: The key, or ``old``.
+        current: The key of the image that ``lab.up`` uses.
+        steps: Shows which images stay.
+        snapshots: For the keys of images the names of the snapshots that need them.
+
     Raises:
         UsageError: There is no such image.
-        Conflict: Machines run on it.
+        Conflict: Machines run on it, or a snapshot needs it.
     """
     with _locked(steps):
         keys = _keys()
@@ -127,15 +135,11 @@ def remove_unused(which: str, current: str, steps: Steps) -> None:
                 hint="invoke lab.image",
             )
         for key in [key for key in keys if key != current] if which == "old" else [which]:
-            users = _users(key)
-            if users and which != "old":
-                raise Conflict(
-                    f"Image {key} is in use",
-                    details=users,
-                    hint="invoke lab.list, then invoke lab.down --name NAME",
-                )
-            if users:
-                steps.note(f"image {key} stays: {users}")
+            reason, way_out = _use(key, (snapshots or {}).get(key, ()))
+            if reason and which != "old":
+                raise Conflict(f"Image {key} is in use", details=reason, hint=way_out)
+            if reason:
+                steps.note(f"image {key} stays: {reason}")
             else:
                 remove_image(key)
 
@@ -186,11 +190,22 @@ def _clear() -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _users(key: str) -> str:
-    """Return which machines run on an image, whoever's lab they are; empty if none does."""
+def _use(key: str, snapshots: Sequence[str]) -> tuple[str, str]:
+    """Return why an image must stay, and what to type to change that; empty if it need not.
+
+    Machines count whoever's lab they are.
+    """
     machines = using(MACHINE, _root() / key)
-    numbers = ", ".join(str(machine.pid) for machine in machines)
-    return f"machines run on it, processes {numbers}" if machines else ""
+    if machines:
+        numbers = ", ".join(str(machine.pid) for machine in machines)
+        reason = f"machines run on it, processes {numbers}"
+        return reason, "invoke lab.list, then invoke lab.down --name NAME"
+    if snapshots:
+        reason = (
+            f"the disks of saved machines are worth nothing without it: {', '.join(snapshots)}"
+        )
+        return reason, f"invoke lab.snapshot --remove {snapshots[0]}"
+    return "", ""
 
 
 def _keys() -> list[str]:
