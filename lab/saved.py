@@ -53,7 +53,11 @@ class Listed:
 
 
 def list_all() -> tuple[Listed, ...]:
-    """Return every snapshot there is, the newest first, with what stands in the way of its use."""
+    """Return every snapshot there is, the newest first, with what stands in the way of its use.
+
+    Raises:
+        LabError: That cannot be told now, because QEMU is not installed for example.
+    """
     found = [
         _listed(kind, store, name) for kind, store in stores().items() for name in store.names()
     ]
@@ -69,11 +73,10 @@ def remove(which: str) -> None:
 
     Raises:
         UsageError: There is no such snapshot.
+        LabError: It cannot be told which can be used.
     """
     listed = list_all()
-    chosen = [
-        one for one in listed if which in (one.name, one.kind) or (which == "old" and one.obstacle)
-    ]
+    chosen = [one for one in listed if _is_meant(one, which)]
     if not chosen and which not in RESERVED:
         raise UsageError(
             f"There is no snapshot {which}",
@@ -139,6 +142,12 @@ def circumstances_of(provider: Provider, topology: Topology) -> Mapping[str, str
     return None if provider.snapshots is None else provider.snapshots.circumstances(topology)
 
 
+def _is_meant(one: Listed, which: str) -> bool:
+    if which == "old":
+        return bool(one.obstacle)
+    return which == one.name or (which == one.kind and which in RESERVED)
+
+
 def _listed(kind: Kind, store: Store, name: str) -> Listed:
     path = store.path_of(name)
     try:
@@ -147,7 +156,7 @@ def _listed(kind: Kind, store: Store, name: str) -> Listed:
         return Listed(path, kind, None, error.details, ())
     try:
         obstacle = _obstacle(kind, snapshot)
-    except LabError as error:
+    except Unusable as error:
         obstacle = error.details
     return Listed(path, kind, snapshot, obstacle, users_of(snapshot))
 

@@ -174,9 +174,16 @@ def find_named(name: str) -> Snapshot:
             details=f"known: {', '.join(store.names()) or 'none'}",
             hint=f"invoke lab.snapshot {name}",
         )
-    manifest = read_snapshot(store.path_of(name)).manifest
-    circumstances = circumstances_of(provider_named(manifest.provider), manifest.topology)
-    return _checked(store, name, circumstances or {})
+    try:
+        manifest = read_snapshot(store.path_of(name)).manifest
+        found = _fitting(store, name, manifest.provider, manifest.topology)
+    except Unusable as error:
+        raise Unusable(
+            error.brief, details=error.details, hint=f"invoke lab.snapshot --remove {name}"
+        ) from error
+    if found is None:  # removed at this very moment
+        raise UsageError(f"There is no snapshot {name}")
+    return found
 
 
 def origin_of(state: LabState) -> Snapshot | None:
@@ -187,9 +194,8 @@ def origin_of(state: LabState) -> Snapshot | None:
     """
     if state.origin is None:
         return None
-    circumstances = circumstances_of(provider_named(state.provider), state.topology)
     store = Store(state.origin.parent)
-    return store.find(state.origin.name, circumstances or {})
+    return _fitting(store, state.origin.name, state.provider, state.topology)
 
 
 def wake(home: LabHome, state: LabState, steps: Steps) -> None:
@@ -234,16 +240,13 @@ def _usable(
         return None
 
 
-def _checked(store: Store, name: str, circumstances: Mapping[str, str]) -> Snapshot:
-    try:
-        found = store.find(name, circumstances)
-    except Unusable as error:
+def _fitting(store: Store, name: str, provider: str, topology: Topology) -> Snapshot | None:
+    circumstances = circumstances_of(provider_named(provider), topology)
+    if circumstances is None:  # it will not come back: built again, it is another one
         raise Unusable(
-            error.brief, details=error.details, hint=f"invoke lab.snapshot --remove {name}"
-        ) from error
-    if found is None:  # removed at this very moment
-        raise UsageError(f"There is no snapshot {name}")
-    return found
+            f"Snapshot {name} cannot be used", details="there is no image for its machines"
+        )
+    return store.find(name, circumstances)
 
 
 def _save(
