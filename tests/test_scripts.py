@@ -76,23 +76,24 @@ EVERYTHING = [
     "pytest tests/live/test_readme.py tests/live/test_red_run.py tests/live/test_scale.py "
     "-m live --name NAME",
     "pytest checks/ --changes-lab --name NAME",
+    "pytest tests/live/test_snapshots.py -m live --name NAME",
     "invoke lab.down --name NAME",
 ]
 
 
 def test_all_is_run_and_counted(project: Path) -> None:
-    assert run(project) == (0, f"{7 + 5 * 8} passed, 0 failed")
+    assert run(project) == (0, f"{7 + 6 * 8} passed, 0 failed")
     assert notes(project) == EVERYTHING
 
 
 def test_a_failure_does_not_keep_the_rest_from_running(project: Path) -> None:
-    assert run(project, fails="ruff check") == (3, "46 passed, 1 failed")
+    assert run(project, fails="ruff check") == (3, "54 passed, 1 failed")
     assert notes(project) == EVERYTHING
 
 
 def test_failing_tests_are_counted_each(project: Path) -> None:
     (project / "junit").write_text(JUNIT.format(1, 2))
-    assert run(project, fails="pytest*") == (3, f"{7 + 5 * 5} passed, 15 failed")
+    assert run(project, fails="pytest*") == (3, f"{7 + 6 * 5} passed, 18 failed")
 
 
 @pytest.mark.parametrize("junit", ["", JUNIT.format(0, 0)])

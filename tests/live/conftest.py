@@ -1,10 +1,17 @@
 """Fixtures of the live tests: which lab. They run only when asked for: ``pytest -m live``."""
 
+import signal
+
 import pytest
 
 from lab.session import LabSession, open_lab
 
 LIVE = "live"
+
+
+def pytest_configure() -> None:
+    """Let fixtures remove their labs when ``make test`` is interrupted and ends us."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
