@@ -122,7 +122,7 @@ def _forget_outdated(key: str, circumstances: dict[str, str]) -> None:
 @contextmanager
 def _making(key: str, steps: Steps) -> Iterator[None]:
     """Let one command make a machine at a time."""
-    with (private_dir(store().root) / f".{key}.lock").open("a") as lock:
+    with (private_dir(store().root) / f".making-{key}.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

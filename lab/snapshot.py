@@ -150,31 +150,23 @@ class Store:
         return sum(file.lstat().st_blocks * 512 for file in self.root.rglob("*")) / MIB
 
     def clear(self) -> None:
-        """Delete what killed saves left, unless somebody is saving at this moment."""
-        if not any(self._leftovers()):
-            return
-        try:
-            with self._locked():
-                self._remove_leftovers()
-        except Conflict:
-            return
-
-    def _leftovers(self) -> Iterator[Path]:
-        return self.root.glob(f"{PARTIAL}*")
-
-    def _remove_leftovers(self) -> None:
-        for leftover in self._leftovers():
-            shutil.rmtree(leftover, ignore_errors=True)
+        """Delete what killed saves left; what somebody is saving at this moment stays."""
+        for partial in self.root.glob(f"{PARTIAL}*"):
+            try:
+                with self._locked(partial.name.removeprefix(PARTIAL)):
+                    shutil.rmtree(partial, ignore_errors=True)
+            except Conflict:
+                continue
 
     @contextmanager
     def saving(self, name: str, contents: Contents) -> Iterator[Path]:
         """Give the body an empty directory to fill; it becomes the snapshot ``name`` at the end.
 
         Raises:
-            Conflict: Somebody else is saving at this moment.
+            Conflict: Somebody else is saving under this name at this moment.
         """
-        with self._locked():
-            self._remove_leftovers()
+        self.clear()
+        with self._locked(name):
             partial = private_dir(self.root / f"{PARTIAL}{name}")
             try:
                 yield partial
@@ -186,13 +178,13 @@ class Store:
                 shutil.rmtree(partial, ignore_errors=True)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (private_dir(self.root) / ".lock").open("a") as lock:
+    def _locked(self, name: str) -> Iterator[None]:
+        with (private_dir(self.root) / f".{name}.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise Conflict(
-                    "Another command is saving a snapshot",
+                    f"Another command is saving the snapshot {name}",
                     details=f"it holds {lock.name}",
                     hint="wait for it to end",
                 ) from error

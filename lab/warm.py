@@ -132,6 +132,8 @@ def keep(home: LabHome, state: LabState, steps: Steps) -> LabState:
             _save(home, state, store, key, found, steps)
             _forget_predecessors(store, key, steps)
         origin = store.path_of(key)
+    except Conflict:  # another lab of the same kind is saving the very same at this moment
+        origin = store.path_of(key)
     except (LabError, OSError) as error:
         why = f"{error.brief}. {error.details}" if isinstance(error, LabError) else str(error)
         steps.note(f"no snapshot for the next start: {why}")
