@@ -34,6 +34,7 @@ from lab.snapshot import MANIFEST, automatic, key_of, named
 from lab.steps import Steps
 from lab.topology import Topology
 from lab.topology_file import load_named_topology
+from lab.wait import wait_until
 from tests.live.commands import COLD_S, ROOT, OwnLab
 
 pytestmark = pytest.mark.live
@@ -76,7 +77,8 @@ def labs(names: tuple[str, str]) -> tuple[OwnLab, OwnLab]:
 
 @pytest.fixture
 def lab(labs: tuple[OwnLab, OwnLab]) -> OwnLab:
-    """The first of them."""
+    """The first of them, up again if a test before left it otherwise."""
+    labs[0].type("invoke lab.up")
     return labs[0]
 
 
@@ -118,7 +120,7 @@ def kill_machines(lab: OwnLab) -> None:
         process = process_of(lab.record, name)
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
-    assert not any(machine.running for machine in status(lab.name).machines.values())
+    wait_until(lab.machines, lambda left: not left, what="all machines to be gone", timeout_s=30)
 
 
 def test_labs_of_one_snapshot_answer_side_by_side(labs: tuple[OwnLab, OwnLab]) -> None:
@@ -348,8 +350,8 @@ def test_a_copied_snapshot_is_as_good_as_the_first(
     labs: tuple[OwnLab, OwnLab], copied: Path
 ) -> None:
     """What the tests above spoil does start a lab if nobody spoils it."""
-    state, _ = started(labs[1])
-    assert state is not None
+    state, screen = started(labs[1])
+    assert state is not None, screen
     assert state.origin == copied
     labs[1].expect_answers()
     labs[1].type("invoke lab.down")
