@@ -164,7 +164,7 @@ def _listed(kind: Kind, store: Store, name: str) -> Listed:
 def _obstacle(kind: Kind, snapshot: Snapshot) -> str:
     manifest = snapshot.manifest
     provider = provider_named(manifest.provider)
-    store = Store(snapshot.path.parent)
+    store, name = Store(snapshot.path.parent), snapshot.path.name
     now = (
         golden.circumstances_of(manifest.topology, provider.snapshots)
         if kind == "machine"
@@ -172,7 +172,7 @@ def _obstacle(kind: Kind, snapshot: Snapshot) -> str:
     )
     if now is None:
         return "there is no image for its machines"
-    store.find(snapshot.name, now)
-    if kind == "start" and key_of(manifest.topology, manifest.reached, now) != snapshot.name:
+    store.find(name, now)
+    if kind == "start" and key_of(manifest.topology, manifest.reached, now) != name:
         return "it was made by another version of this program"
     return ""

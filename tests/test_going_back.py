@@ -202,6 +202,18 @@ def test_a_copy_that_does_not_answer_is_no_reset_lab(
     assert world.home.load().reached is None
 
 
+def test_a_copy_that_does_not_answer_can_be_looked_at(
+    world: World, lab: LabState, saves: FakeSnapshots
+) -> None:
+    save(world)
+    saves.numb = True
+    with pytest.raises(LabError, match="to answer from everywhere"):
+        restore(world, lab="mine")
+    state = lab_home("mine").load()
+    assert (state.reached, set(state.access)) == (None, {"manager", "worker"})
+    assert lab_home("mine").ssh_config.exists()
+
+
 def test_only_a_lab_can_be_reset(world: World, lab: LabState, dirs: Dirs) -> None:
     down("article", world.steps)
     with pytest.raises(NotRunning, match="no lab named article"):
