@@ -115,7 +115,7 @@ class Evidence:
             )
         if facts is None:
             return None
-        return diagnose(*evidence.look_at_what_answers(self.place, requests=False))
+        return diagnose(*evidence.look_at_what_answers(self.place, evidence.Depth.RULES))
 
     def send(self, situation: Situation) -> Traffic:
         """Send requests through every node's published port."""

@@ -6,6 +6,7 @@ whatever shell is at hand; both get the same situation, and the same judges judg
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from lab.errors import LabError
 from lab.facts.gather import gather, gather_willing
@@ -52,10 +53,18 @@ def try_ways(place: Place, situation: Situation) -> tuple[Reach, ...]:
 
     def probe(shell: Shell) -> Reach:
         script = probe_script(situation, shell.node, patience_s=patience_s)
-        done = shell.run(script, timeout_s=4 * patience_s)
+        done = shell.run(script, timeout_s=6 * patience_s)
         return parse_reach(done.stdout, situation, shell.node)
 
     return on_all(tuple(place.shells.values()), probe)
+
+
+def _try_one(place: Place, situation: Situation) -> tuple[Reach, ...]:
+    """Return what one node can reach, nothing when its probes do not end in time."""
+    try:
+        return try_ways(place, situation)
+    except LabError:
+        return ()
 
 
 def send(place: Place, situation: Situation) -> Traffic:
@@ -63,15 +72,20 @@ def send(place: Place, situation: Situation) -> Traffic:
     return send_everything(situation, place.shells, place.published, place.deadline)
 
 
+class Depth(IntEnum):
+    """How far to look: at rules, tables and settings; at what nodes reach; at real requests."""
+
+    RULES = 1
+    TRIED = 2
+    SENT = 3
+
+
 def look_at_what_answers(
-    place: Place, *, requests: bool = True
+    place: Place, depth: Depth = Depth.SENT
 ) -> tuple[Situation, dict[str, LabError]]:
     """Return the situation as far as it can be seen, and why each other node cannot be looked at.
 
-    Args:
-        place: Where to look.
-        requests: Whether requests may be sent through the published port. Probes between the
-            nodes are made in any case; they leave nothing behind.
+    Probes between the nodes leave nothing behind; requests leave lines in the service's log.
     """
     facts, silent = gather_willing(
         tuple(place.shells.values()),
@@ -81,9 +95,13 @@ def look_at_what_answers(
     answering = {node: shell for node, shell in place.shells.items() if node not in silent}
     willing = replace(place, shells=answering)
     situation = Situation(facts, place.topology)
-    if not answering:
+    if not answering or depth < Depth.TRIED:
         return situation, silent
-    situation = replace(situation, reach=try_ways(willing, situation))
-    if requests and facts.service is not None:
+    tried = on_all(
+        tuple(answering.values()),
+        lambda shell: _try_one(replace(willing, shells={shell.node: shell}), situation),
+    )
+    situation = replace(situation, reach=tuple(reach for found in tried for reach in found))
+    if depth >= Depth.SENT and facts.service is not None:
         situation = replace(situation, traffic=send(willing, situation))
     return situation, silent

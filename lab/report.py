@@ -51,6 +51,10 @@ class _Marks(RegexHighlighter):
         r"(?P<good>^WHOLE\b.*|\bok\b|✓)",
         r"(?P<dim>\bblocked\b|\bnot seen\b)",
         r"^  (?P<label>[a-z][a-z ]{1,12}?)(?= {2})",
+        r"^  (?P<label>[▼═] .*)",
+        r"^  ├ (?P<packet>.*)",
+        r"^  │ +(?P<dim>docs/\S+)$",
+        r"^  │ +(?P<command># .*)$",
     ]
 
 
@@ -60,6 +64,8 @@ def print_text(text: str) -> None:
         "lab.bad": "bold red",
         "lab.good": "green",
         "lab.dim": "dim",
+        "lab.packet": "bold cyan",
+        "lab.command": "yellow",
         "lab.label": "bold",
     }
     out = console()

@@ -23,6 +23,7 @@ LAYERS: Sequence[Sequence[str]] = (
         "lab.advice",
         "lab.console",
         "lab.docker_log",
+        "lab.pages",
         "lab.parallel",
         "lab.paths",
         "lab.process",
@@ -36,7 +37,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.facts", "lab.logs", "lab.node", "lab.providers"),
     ("lab.bench_chart", "lab.hops", "lab.service", "lab.snapshot", "lab.swarm"),
     ("lab.diagnosis", "lab.golden", "lab.sending"),
-    ("lab.saved",),
+    ("lab.saved", "lab.trace"),
     ("lab.cold", "lab.warm"),
     ("lab.doctor", "lab.evidence", "lab.lifecycle", "lab.look"),
     ("lab.faults",),
@@ -56,6 +57,7 @@ FAMILIES: Mapping[str, str] = {
     "lab.image.*": "lab.image",
     "lab.providers.*": "lab.providers",
     "lab.topology_*": "lab.topology",
+    "lab.trace.*": "lab.trace",
 }
 """Modules that share one place in ``LAYERS``."""
 
@@ -65,6 +67,7 @@ ONLY: Mapping[str, frozenset[str]] = {
     "lab.facts*": frozenset({"lab.errors"}),
     "lab.hops*": frozenset({"lab.errors", "lab.facts", "lab.topology"}),
     "lab.diagnosis*": frozenset({"lab.errors", "lab.facts", "lab.hops"}),
+    "lab.trace*": frozenset({"lab.diagnosis", "lab.errors", "lab.facts", "lab.hops", "lab.pages"}),
     "lab.providers*": frozenset(
         {
             "lab.access",
@@ -89,6 +92,8 @@ HOMES: Mapping[str, Sequence[str]] = {
     "docker": ("lab.docker_api",),
     "fabric": ("lab.ssh",),
     "invoke": ("lab.cli.*", "lab.ssh", "tasks"),
+    "jinja2": ("lab.pages",),
+    "markupsafe": ("lab.pages",),
     "paramiko": ("lab.ssh",),
     "platformdirs": ("lab.paths",),
     "psutil": ("lab.process",),

@@ -42,7 +42,9 @@ def documented() -> dict[str, set[str]]:
 def options(command: str) -> dict[str, Argument]:
     """Return the real options of a command by their long names."""
     found = ARGUMENTS[command]
-    return {f"--{argument.name}": argument for argument in found if not argument.positional}
+    return {
+        f"--{argument.name.strip('_')}": argument for argument in found if not argument.positional
+    }
 
 
 def test_every_command_is_documented_and_no_other() -> None:

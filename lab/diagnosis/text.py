@@ -24,7 +24,7 @@ def render(diagnosis: Diagnosis, typed: Typed) -> str:
         diagnosis: What is the matter.
         typed: How commands are typed here.
     """
-    blocks = [_headline(diagnosis)]
+    blocks = [headline(diagnosis)]
     blocks += [_silent(node) for node in diagnosis.silent]
     blocks += [_hop(hop, typed) for hop in diagnosis.broken]
     blocks.append(_walks(diagnosis.walks))
@@ -32,13 +32,15 @@ def render(diagnosis: Diagnosis, typed: Typed) -> str:
     return "\n\n".join(blocks)
 
 
-def _headline(diagnosis: Diagnosis) -> str:
+def headline(diagnosis: Diagnosis) -> str:
+    """Return the one thing that is said first."""
     broken = [hop.name for hop in diagnosis.broken]
     silent = [f"{node.node} (cannot be looked at)" for node in diagnosis.silent]
     places = [*silent, *broken]
     if not places:
         entries = " and ".join(walk.entry for walk in diagnosis.walks)
-        return f"WHOLE: every hop holds, whichever way in: {entries}"
+        asked = "as far as was asked, " if diagnosis.unasked else ""
+        return f"WHOLE: {asked}every hop holds, whichever way in: {entries}"
     if broken and not silent and diagnosis.broken[0].verdict.found.startswith(NOT_YET):
         step = diagnosis.broken[0].verdict.found.removeprefix(NOT_YET)
         return _filled(
