@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
+from rich.markup import escape
 from rich.table import Table
 from rich.theme import Theme
 
@@ -295,7 +296,7 @@ def print_snapshots(listed: Sequence[Listed]) -> None:
             f"{one.created:%Y-%m-%d %H:%M}" if found else "?",
             f"{found.disk_mib:.0f} MiB" if found else "?",
             ", ".join(one.users) or "-",
-            f"no: {one.obstacle}" if one.obstacle else "yes",
+            escape(f"no: {one.obstacle}") if one.obstacle else "yes",
         )
     out.print(table)
 

@@ -12,7 +12,7 @@ import pytest
 from invoke.program import Program
 
 import tasks
-from lab import lifecycle, look
+from lab import lifecycle, look, saved
 from lab.access import Access
 from lab.errors import LabError, NotRunning
 from lab.home import LabState, Stage, lab_home
@@ -20,8 +20,9 @@ from lab.image import store as images
 from lab.look import SwarmView
 from lab.paths import cache_dir
 from lab.providers import MachineState
+from lab.saved import Listed
 from lab.service import Replica
-from lab.snapshot import Contents, Store, automatic, named
+from lab.snapshot import KEEP, Contents, Store, automatic, named, read_snapshot
 from lab.topology import Topology
 from tests.conftest import Dirs
 
@@ -93,8 +94,9 @@ def make_lab(name: str, topology: Topology) -> LabState:
 
 def test_the_commands_are_listed_with_what_they_do(invoke: Invoke) -> None:
     done = invoke("--list")
-    names = ["doctor", "down", "exec", "image", "list", "logs", "scale", "ssh", "status", "up"]
-    assert all(f"lab.{name} " in done.stdout for name in names)
+    making = ["up", "down", "reset", "snapshot", "restore"]
+    using = ["doctor", "exec", "image", "list", "logs", "scale", "ssh", "status"]
+    assert all(f"lab.{name} " in done.stdout for name in (*making, *using))
     assert "Remove a lab: machines, disks, sockets" in done.stdout
 
 
@@ -136,6 +138,16 @@ def test_what_to_type_next_works_where_one_is(
         ("lab.scale 3", 7, "There is no lab named article"),
         ("lab.scale 0", 2, "replicas is 0"),
         ("lab.scale many", 2, "replicas is 'many'"),
+        ("lab.reset", 7, "There is no lab named article"),
+        ("lab.reset --name No_Good", 2, "'No_Good' cannot name a lab"),
+        ("lab.reset -o xml", 2, "--output cannot be 'xml'"),
+        ("lab.snapshot mine -o xml", 2, "--output cannot be 'xml'"),
+        ("lab.snapshot --remove mine", 2, "There is no snapshot mine"),
+        ("lab.restore mine", 2, "There is no snapshot mine"),
+        ("lab.restore mine --name No_Good", 2, "'No_Good' cannot name a lab"),
+        ("lab.restore No_Good", 2, "'No_Good' cannot name a snapshot"),
+        ("lab.restore old", 2, "'old' cannot name a snapshot"),
+        ("lab.restore mine -o xml", 2, "--output cannot be 'xml'"),
         ("lab.list -o xml", 2, "--output cannot be 'xml'"),
         ("lab.status -o xml", 2, "--output cannot be 'xml'"),
         ("lab.doctor -o xml", 2, "--output cannot be 'xml'"),
@@ -157,6 +169,30 @@ def test_what_cannot_be_done_is_said(
     assert (done.exit_code, done.stdout) == (exit_code, "")
     assert done.stderr.startswith("Error: ")
     assert message in done.stderr
+
+
+def test_restore_must_be_told_what(invoke: Invoke) -> None:
+    done = invoke("lab.restore")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "required positional arguments: 'snapshot'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "cold"), [([], False), (["--cold"], True), (["-c", "--rollback"], True)]
+)
+def test_cold_is_asked_for_by_a_word(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, words: list[str], *, cold: bool
+) -> None:
+    wishes: list[lifecycle.Wish] = []
+
+    def fail(wish: lifecycle.Wish, steps: object) -> None:
+        wishes.append(wish)
+        raise LabError("seen enough")
+
+    monkeypatch.setattr(lifecycle, "up", fail)
+    assert invoke("lab.up", *words).exit_code == 5
+    assert [wish.cold for wish in wishes] == [cold]
+    assert wishes[0].rollback == ("--rollback" in words)
 
 
 @pytest.mark.parametrize("words", [["--provider", "nobody"], ["--topology", "./nowhere.yaml"]])
@@ -253,6 +289,109 @@ def test_a_snapshot_is_named_wherever_the_name_stands(invoke: Invoke, words: lis
 def test_without_a_name_snapshots_are_shown(invoke: Invoke, words: list[str]) -> None:
     done = invoke("lab.snapshot", *words)
     assert done.stdout.startswith("No snapshot yet.")
+
+
+def test_an_empty_list_of_snapshots(invoke: Invoke) -> None:
+    text = "No snapshot yet. The first lab.up keeps one; so does: invoke lab.snapshot NAME\n"
+    assert invoke("lab.snapshot") == Result(0, text, "")
+    assert invoke("lab.snapshot", "--remove", "old") == Result(0, text, "")
+    done = invoke("lab.snapshot", "-o", "json")
+    assert json.loads(done.stdout) == {"schema": "lab.snapshot/v1", "snapshots": []}
+
+
+@pytest.fixture
+def listed(dirs: Dirs, article: Topology, monkeypatch: pytest.MonkeyPatch) -> list[Listed]:
+    """One snapshot of a person, one that lab.up has kept, and one nobody can read."""
+    state = make_lab("article", article)
+    mine, start = (save_lab(store, state) for store in (named(), automatic()))
+    found = [
+        Listed(mine, "named", read_snapshot(mine), "", ()),
+        Listed(start, "start", read_snapshot(start), "made with another qemu", ("a", "b")),
+        Listed(start.with_name("0123456789abcdef"), "machine", None, "[damaged]", ()),
+    ]
+    monkeypatch.setattr(saved, "list_all", lambda: tuple(found))
+    return found
+
+
+def test_snapshots_are_shown_as_a_table(invoke: Invoke, listed: list[Listed]) -> None:
+    done = invoke("lab.snapshot")
+    heads, mine, start, *rest = done.stdout.splitlines()
+    assert heads.split()[:2] == ["snapshot", "kind"]
+    made = f"{listed[0].created:%Y-%m-%d %H:%M}".split()
+    assert mine.split() == ["start", "named", "article", "service", *made, "2", "MiB", "-", "yes"]
+    assert start.split()[:3] == ["start", "start", "any"]
+    assert "a, b" in start
+    assert "another qemu" in " ".join(done.stdout.split())
+    unreadable = " ".join(rest)
+    assert "0123456789abcdef machine" in " ".join(unreadable.split())
+    assert "[damaged]" in unreadable
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_snapshots_are_told_as_json(invoke: Invoke, listed: list[Listed]) -> None:
+    found = json.loads(invoke("lab.snapshot", "-o", "json").stdout)
+    assert found["schema"] == "lab.snapshot/v1"
+    mine, start, unreadable = found["snapshots"]
+    assert mine == {
+        "name": "start",
+        "kind": "named",
+        "lab": "article",
+        "reached": "service",
+        "created": listed[0].created.isoformat(),
+        "expires": (listed[0].created + KEEP).isoformat(),
+        "disk_mib": 2.0,
+        "obstacle": "",
+        "users": [],
+        "path": str(listed[0].path),
+    }
+    assert (start["obstacle"], start["users"]) == ("made with another qemu", ["a", "b"])
+    assert {name for name, value in unreadable.items() if value is None} == {
+        "lab",
+        "reached",
+        "created",
+        "expires",
+        "disk_mib",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "schema"),
+    [(["lab.reset"], "lab.reset/v1"), (["lab.restore", "mine"], "lab.restore/v1")],
+)
+@pytest.mark.usefixtures("running")
+def test_a_lab_that_went_back_says_what_to_type_next(
+    invoke: Invoke,
+    article: Topology,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    schema: str,
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def act(*arguments: object) -> LabState:
+        asked.append(arguments[:-1])
+        return lifecycle.status("article").state
+
+    monkeypatch.setattr(lifecycle, "reset", act)
+    monkeypatch.setattr(lifecycle, "restore", act)
+    text = invoke(*words).stdout
+    assert "Lab article has reached: service" in text
+    assert "curl http://127.0.0.1:1/" in text
+    found = json.loads(invoke(*words, "-o", "json").stdout)
+    assert (found["schema"], found["name"], found["phases"]) == (schema, "article", [])
+    assert asked == [("article", *words[1:])] * 2
+
+
+def test_a_saved_lab_is_shown_with_the_others(
+    invoke: Invoke, listed: list[Listed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(lifecycle, "save", lambda *arguments: asked.append(arguments[:2]))
+    removed: list[str] = []
+    monkeypatch.setattr(saved, "remove", removed.append)
+    assert "named" in invoke("lab.snapshot", "mine", "--name", "other").stdout
+    assert "named" in invoke("lab.snapshot", "--remove", "old").stdout
+    assert (asked, removed) == ([("other", "mine")], ["old"])
 
 
 def test_the_status_of_a_lab_that_died(invoke: Invoke, article: Topology) -> None:
