@@ -32,6 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the checks that change the lab, and only those; it is reset around each",
     )
+    group.addoption(
+        "--all-faults",
+        action="store_true",
+        help="with --changes-lab: put in every fault of the catalogue, not only some",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

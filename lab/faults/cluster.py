@@ -186,7 +186,7 @@ FAULTS = (
         role=Role.MANAGER,
         level=1,
         change=surgery(
-            on_manager("docker service update --quiet --publish-rm {port} {service} >/dev/null"),
+            on_manager("docker service update --quiet --publish-rm {target} {service} >/dev/null"),
             on_manager("yes | docker network rm ingress >/dev/null"),
             present=on_manager("! docker network inspect ingress >/dev/null 2>&1"),
         ),
@@ -217,7 +217,7 @@ FAULTS = (
     Fault(
         id="app-crashes",
         title="the program ends as soon as it is started",
-        symptom="nothing answers; `docker service ps` shows task after task that failed",
+        symptom="one replica answers everything; of the other, task after task fails",
         hop=Hop.SERVICE,
         first=("S1-replicas[{manager}]",),
         role=Role.MANAGER,

@@ -211,10 +211,10 @@ FAULTS = (
         role=Role.ANY,
         level=3,
         change=surgery(
-            on_manager("docker service update --quiet --publish-rm {port} {service}"),
-            Step("systemd-run --quiet --unit fault-port-taken busybox nc -ll -p {port} -e true"),
+            on_manager("docker service update --quiet --publish-rm {target} {service}"),
+            Step("setsid busybox nc -ll -p {port} -e true </dev/null >/dev/null 2>&1 &"),
             on_manager("docker service update --quiet --publish-add {port}:{target} {service}"),
-            present=Step("systemctl is-active --quiet fault-port-taken"),
+            present=Step("ss -Hltnp 'sport = :{port}' | grep -q busybox"),
         ),
         bites=Shown(
             "another program than dockerd listens on the port",

@@ -214,10 +214,10 @@ def _task_device(place: Place) -> str:
 
 
 def _add_backends(place: Place) -> str:
-    """Return the options of ipvsadm(8) that add every task, one line each."""
+    """Return the options of ipvsadm(8) that add every task, a word of sh for each."""
     mark = place.situation.known_mark(place.node)
     tasks = sorted(place.situation.cluster.backend_addresses)
-    return "\\n".join(f"-a -f {mark} -r {task} -m -w 1" for task in tasks)
+    return " ".join(f"'-a -f {mark} -r {task} -m -w 1'" for task in tasks)
 
 
 def _add_neighbours(place: Place) -> str:

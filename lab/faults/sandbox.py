@@ -121,10 +121,9 @@ FAULTS = (
         level=1,
         change=commands(
             inject=f"{IPVSADM} -C",
-            present=f"! {SERVICE} | grep -q '^FWM'",
+            present=f"! {SERVICE} | grep -q -- '-> [0-9]'",
             heal=f"{IPVSADM} -A -f {{mark}} -s rr {QUIET}; "
-            f"printf '{{add_backends}}\\n' | while read -r backend; do "
-            f"{IPVSADM} $backend {QUIET}; done",
+            f"for backend in {{add_backends}}; do {IPVSADM} $backend {QUIET}; done",
         ),
         bites=Requests(Answers.REFUSED),
         source=moby(26930),
