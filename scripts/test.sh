@@ -92,6 +92,4 @@ if one invoke lab.up --name "$name"; then
     tests tests/live/test_readme.py tests/live/test_red_run.py tests/live/test_scale.py \
         -m live --name "$name"
     tests checks/ --changes-lab --name "$name"
-    # Labs of its own, made from what that lab.up has saved.
-    tests tests/live/test_snapshots.py -m live --name "$name"
 fi
