@@ -5,11 +5,13 @@
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from checks.evidence import Evidence
 from checks.proving import Prove
+from checks.recording import write
 from checks.telling import status_of, tell
 from lab.advice import typed_here
 from lab.errors import LabError
@@ -18,6 +20,7 @@ from lab.hops.judge import slot_name
 from lab.hops.situation import Situation
 from lab.session import LabSession, open_lab
 from lab.topology import Topology
+from lab.writeup.forms import form_of
 
 LAB = pytest.StashKey[LabSession]()
 EVIDENCE = pytest.StashKey[Evidence]()
@@ -27,6 +30,12 @@ CHANGES = "changes_lab"
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lab")
     group.addoption("--name", default=None, help="which lab (LAB_NAME, default: article)")
+    group.addoption(
+        "--lab-report",
+        metavar="FILE",
+        default=None,
+        help="write all of it on one page: FILE.html, FILE.md or FILE.json",
+    )
     group.addoption(
         "--changes-lab",
         action="store_true",
@@ -44,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.help:
         return
     try:
+        if config.option.lab_report:
+            form_of(Path(config.option.lab_report))
         config.stash[LAB] = open_lab(config.option.name)
     except LabError as error:
         raise pytest.UsageError(typed_here(str(error), config.option.name)) from error
@@ -97,6 +108,10 @@ def pytest_terminal_summary(
     evidence = config.stash.get(EVIDENCE, None)
     if evidence is not None and not config.option.changes_lab:
         tell(terminalreporter, evidence)
+    file = config.option.lab_report
+    if evidence is not None and file:
+        write(Path(file), terminalreporter.stats, evidence)
+        terminalreporter.write_line(f"report: {file}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -98,24 +98,21 @@ class Evidence:
         tried = self.tried()
         return replace(tried, traffic=self._once("traffic", lambda: self.send(tried)))
 
-    def diagnosis(self) -> Diagnosis | None:
-        """Return what all that was read so far says; None when nothing was, or not in one go.
+    def kept(self) -> tuple[Situation, Diagnosis] | None:
+        """Return all that was read so far and what it says; None when nothing was.
 
         Nodes are asked again only when some of them did not answer: then for what the others say.
         """
         facts = self._kept.get("facts")
-        if isinstance(facts, ClusterFacts):
-            return diagnose(
-                Situation(
-                    facts,
-                    self.lab.topology,
-                    reach=self._read("reach"),
-                    traffic=self._read("traffic"),
-                )
-            )
         if facts is None:
             return None
-        return diagnose(*evidence.look_at_what_answers(self.place, evidence.Depth.RULES))
+        if not isinstance(facts, ClusterFacts):
+            seen, silent = evidence.look_at_what_answers(self.place, evidence.Depth.RULES)
+            return seen, diagnose(seen, silent)
+        situation = Situation(
+            facts, self.lab.topology, reach=self._read("reach"), traffic=self._read("traffic")
+        )
+        return situation, diagnose(situation)
 
     def send(self, situation: Situation) -> Traffic:
         """Send requests through every node's published port."""

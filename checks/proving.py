@@ -30,6 +30,7 @@ class Prove:
         """Fail with the whole story when the verdict is bad, or could not be reached."""
         self.record("check", judge.check.id)
         self.record("hop", str(judge.check.hop))
+        self.record("subject", subject)
         looked_at = seen or self.situation()
         try:
             verdict = judge(looked_at, subject)

@@ -33,10 +33,10 @@ def tell(reporter: pytest.TerminalReporter, evidence: Evidence) -> None:
             reporter.write_line(f"{report.nodeid}, blocked by {_blocker(report)}", yellow=True)
             reporter.write_line(report.longreprtext)
             reporter.write_line("")
-    diagnosis = evidence.diagnosis()
-    if diagnosis is not None and (diagnosis.broken or diagnosis.silent):
+    kept = evidence.kept()
+    if kept is not None and not kept[1].is_healthy:
         reporter.section("diagnosis")
-        reporter.write_line(render(diagnosis, typed_for(evidence.lab)))
+        reporter.write_line(render(kept[1], typed_for(evidence.lab)))
 
 
 def _blocker(report: pytest.TestReport) -> str:

@@ -28,6 +28,7 @@ LAYERS: Sequence[Sequence[str]] = (
         "lab.paths",
         "lab.process",
         "lab.readers",
+        "lab.redact",
         "lab.settings",
         "lab.topology",
         "lab.units",
@@ -38,7 +39,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.bench_chart", "lab.hops", "lab.service", "lab.snapshot", "lab.swarm"),
     ("lab.diagnosis", "lab.golden", "lab.sending"),
     ("lab.saved", "lab.trace"),
-    ("lab.cold", "lab.warm"),
+    ("lab.cold", "lab.warm", "lab.writeup"),
     ("lab.doctor", "lab.evidence", "lab.lifecycle", "lab.look"),
     ("lab.faults",),
     ("lab.bench", "lab.report", "lab.session"),
@@ -58,6 +59,7 @@ FAMILIES: Mapping[str, str] = {
     "lab.providers.*": "lab.providers",
     "lab.topology_*": "lab.topology",
     "lab.trace.*": "lab.trace",
+    "lab.writeup.*": "lab.writeup",
 }
 """Modules that share one place in ``LAYERS``."""
 
@@ -68,6 +70,9 @@ ONLY: Mapping[str, frozenset[str]] = {
     "lab.hops*": frozenset({"lab.errors", "lab.facts", "lab.topology"}),
     "lab.diagnosis*": frozenset({"lab.errors", "lab.facts", "lab.hops"}),
     "lab.trace*": frozenset({"lab.diagnosis", "lab.errors", "lab.facts", "lab.hops", "lab.pages"}),
+    "lab.writeup*": frozenset(
+        {"lab.diagnosis", "lab.errors", "lab.hops", "lab.pages", "lab.redact", "lab.trace"}
+    ),
     "lab.providers*": frozenset(
         {
             "lab.access",

@@ -58,9 +58,9 @@ def told(paper: Paper, situation: Situation | None) -> str:
     state = SimpleNamespace(
         name="article",
         topology=healthy().topology,
-        diagnosis=lambda: diagnose(situation) if situation else None,
+        kept=lambda: (situation, diagnose(situation)) if situation else None,
     )
-    evidence: Any = SimpleNamespace(lab=state, diagnosis=state.diagnosis)
+    evidence: Any = SimpleNamespace(lab=state, kept=state.kept)
     reporter: Any = paper
     tell(reporter, evidence)
     return paper.text.getvalue()
@@ -74,6 +74,7 @@ def test_a_failure_says_whose_consequence_it_is() -> None:
     assert kept == {
         "check": "R1-inside",
         "hop": "traffic",
+        "subject": "worker",
         "node": "worker",
         BLOCKED: "B1-mark on worker",
     }

@@ -150,7 +150,8 @@ def ipvs(situation: Situation, node: str) -> Said:
     return Said(
         f"FWM {service.fwmark} {service.scheduler}: one of {', '.join(names) or 'no backend'}, "
         f"{how}{but}",
-        f"FWM {service.fwmark} {service.scheduler}: {len(names)} backends",
+        f"FWM {service.fwmark} {service.scheduler}: "
+        + (", ".join(names) if len(names) < 3 else f"{len(names)} backends"),
         (service.raw, *(backend.raw for backend in service.backends)),
     )
 
@@ -220,7 +221,9 @@ def tunnel_lines(overlay: OverlayFacts, task: IPv4Address) -> tuple[str, ...]:
 def tunnel_end(overlay: OverlayFacts, task: IPv4Address) -> IPv4Address | IPv6Address | None:
     """Return where a node's tunnel sends frames for a task, None when it does not know."""
     mac = next((n.mac for n in overlay.neighbours if n.address == task), None)
-    return next((e.destination for e in overlay.forwarding if e.mac == mac and mac), None)
+    # br0 has an entry for the same address, which names no other node.
+    ends = (e.destination for e in overlay.forwarding if e.mac == mac and e.destination)
+    return next(ends, None)
 
 
 def redirect(situation: Situation, slot: str) -> Said:

@@ -254,7 +254,7 @@ def _arrow(here: Box, there: Box, step: Step) -> Iterator[str]:
     arrow = end - 4 if here.x < there.x else end + 4
     yield _path(f"M {start} {y} C {(start + end) // 2} {y} {(start + end) // 2} {y} {arrow} {y}")
     if step.outer is not None:
-        left = min(start, end) + 16
+        left = min(start, end) + PADDING + 24
         yield _text(left, y - 24, "VXLAN, inside UDP", size=11, fill=WAY, weight=600)
         yield _text(left, y - 9, step.outer.source, size=11, mono=True)
         yield _text(left, y + 19, f"→ {step.outer.destination}", size=11, mono=True)

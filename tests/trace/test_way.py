@@ -10,6 +10,7 @@ import pytest
 from lab.diagnosis.examine import diagnose
 from lab.diagnosis.model import State
 from lab.errors import FactUnavailable
+from lab.facts.addresses import ForwardingEntry
 from lab.hops.catalogue import JUDGES
 from lab.hops.situation import Situation
 from lab.trace.build import Request, trace
@@ -66,6 +67,13 @@ def test_there_is_a_branch_for_each_backend_over_the_tunnel_or_not() -> None:
     assert addresses(away.steps)[-1] == "10.0.0.2 → 10.0.0.5:3000"
     assert [s.station.node for s in here.steps] == [NODE_A] * 4
     assert not any(step.outer for step in here.steps)
+
+
+def test_what_the_bridge_has_learned_does_not_hide_the_tunnel() -> None:
+    learned = ForwardingEntry("02:42:0a:00:00:05", "vxlan0", None, None)
+    change = a.overlay(NODE_A, forwarding=lambda found: (learned, *found))
+    away = followed(change(healthy())).branches[0]
+    assert str(away.steps[1].outer) == "192.168.56.10 → 192.168.56.11:4789"
 
 
 def test_a_request_from_this_machine_comes_in_by_the_outer_interface() -> None:

@@ -1,0 +1,1 @@
+"""The write-up of one run of the checks: one page, or one document. Pure."""
