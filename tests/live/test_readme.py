@@ -35,6 +35,7 @@ BY_MAKE_TEST = {
 HERE = {
     "invoke --list": "lab.doctor",
     "invoke lab.status": "hello-a.1",
+    "invoke lab.trace": "firewall mark",
     "invoke lab.ssh worker": "worker",
     "invoke lab.exec manager -- docker node ls": "Leader",
     "invoke lab.break mark-lost": "Injected mark-lost",
