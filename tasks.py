@@ -120,7 +120,7 @@ def reset(c: Context, name: str | None = None, output: str = "") -> None:
     help={
         "snapshot": "the name to save it under; without one, show all snapshots",
         "name": NAME,
-        "remove": "delete the snapshot of this name, or 'old' for all that cannot be used",
+        "remove": "delete the snapshot of this name, or all that are 'old', 'start' or 'machine'",
         "output": OUTPUT,
     },
 )
