@@ -15,9 +15,9 @@ def pytest_configure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("lab").addoption(
-        "--name", default=None, help="which lab (LAB_NAME, default: article)"
-    )
+    group = parser.getgroup("lab")
+    group.addoption("--name", default=None, help="which lab (LAB_NAME, default: article)")
+    group.addoption("--all-faults", action="store_true", help="every fault, not only a sample")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
