@@ -87,8 +87,9 @@ class QemuProvider:
     def _start_all(
         self, home: LabHome, topology: Topology, record: Record, steps: Steps
     ) -> Record:
+        count = len(topology.nodes)
         names = ", ".join(node.name for node in topology.nodes)
-        with steps.step(f"Starting {len(topology.nodes)} machines: {names}"):
+        with steps.step(f"Starting {count} machine{'s' * (count > 1)}: {names}"):
             dead = [node for node in topology.nodes if process_of(record, node.name) is None]
             machines = []
             for node in dead:
