@@ -28,6 +28,8 @@ DISK_SIZE = "4G"
 INITRD_MODULES = ("virtio_blk", "failover", "net_failover", "virtio_net")
 NODE_TEST_TAG = "node-test:latest"
 BUILD_TIMEOUT_S = 1800.0
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+"""From the package debian-archive-keyring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,12 @@ def build(directory: Path, steps: Steps) -> Built:
 def _mmdebstrap(output: Path) -> list[str | Path]:
     mode = "root" if os.geteuid() == 0 else "unshare"
     mirror = os.environ.get("LAB_DEBIAN_MIRROR")
+    # The apt of Ubuntu does not trust Debian's keys. A mirror of one's own may have its own.
+    source = () if mirror else (f"--keyring={KEYRING}",)
     return [
         "mmdebstrap",
         f"--mode={mode}",
+        *source,
         "--variant=apt",
         f"--include={','.join(PACKAGES)}",
         '--aptopt=Acquire::Languages "none"',
