@@ -90,8 +90,11 @@ def free_mib(path: Path) -> float:
 
 
 def private_dir(path: Path) -> Path:
-    """Make ``path``, and parents that are missing; nobody else may enter it. Return it."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make ``path``, and parents that are missing; nobody else may enter them. Return it."""
+    # Not parents=True: what that makes along the way is open as far as the umask lets it.
+    for part in reversed([parent for parent in path.parents if not parent.exists()]):
+        part.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
     path.chmod(0o700)
     return path
 

@@ -83,8 +83,8 @@ def test_bytes_count_not_characters() -> None:
 
 
 def test_private_directories_are_made_with_their_parents(tmp_path: Path) -> None:
-    path = private_dir(tmp_path / "a" / "b")
-    assert mode(path) == 0o700
+    path = private_dir(tmp_path / "a" / "b" / "c")
+    assert [mode(made) for made in (path, *path.parents[:2])] == [0o700] * 3
     path.chmod(0o755)
     assert mode(private_dir(path)) == 0o700
 
