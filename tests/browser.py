@@ -27,6 +27,7 @@ QUIET = (
     "--disable-sync",
     "--disable-quic",
     "--disable-breakpad",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
 )
 
 
