@@ -1,13 +1,18 @@
 import io
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from lab.errors import Conflict
+from lab.home import lab_home
 from lab.image.build import Built
-from lab.image.store import FILES, current_key, ensure_image, remove_image
+from lab.image.store import FILES, current_key, ensure_image, find_image, remove_image
+from lab.paths import private_dir
 from lab.providers import acceleration
 from lab.providers.acceleration import remembered
+from lab.providers.qemu_machines import Record, save
 from lab.providers.qemu_snapshots import QemuSnapshots
 from lab.steps import Steps
 from lab.topology import Topology
@@ -91,6 +96,30 @@ def test_an_image_that_was_built_again_is_another_one(programs: Path, article: T
     build_image()
     now = circumstances(article)
     assert {what for what in now if now[what] != first[what]} == {"image"}
+
+
+def test_machines_over_an_earlier_build_are_not_saved(
+    programs: Path, article: Topology, tmp_path: Path
+) -> None:
+    """What would be saved is what differs from a disk that is not there any more."""
+    build_image()
+    home = lab_home("old")
+    ports = {node.name: (1, 2) for node in article.nodes}
+    image = find_image(current_key())
+    assert image is not None
+    record = Record(
+        image=image.path,
+        built=image.manifest.created - timedelta(days=1),
+        accelerator="tcg",
+        pace=1,
+        remark="",
+        ports=ports,
+    )
+    private_dir(home.path)
+    save(home, record)
+    with pytest.raises(Conflict, match="lab old cannot be saved"):
+        SNAPSHOTS.save(home, article, tmp_path)
+    assert not (tmp_path / "manager").exists()
 
 
 def test_after_a_new_start_of_this_machine_snapshots_still_fit(

@@ -54,6 +54,7 @@ class QemuProvider:
             with reserving():
                 record = Record(
                     image=image.path,
+                    built=image.manifest.created,
                     accelerator=acceleration.accelerator,
                     pace=acceleration.pace,
                     remark=str(acceleration),
@@ -94,7 +95,7 @@ class QemuProvider:
                 initrd = make_identity(home, topology, node, record.image)
                 machines.append(machine_spec(home, topology, record, node, initrd))
                 if not machines[-1].disk.exists():
-                    make_disk(record.image / "disk", "raw", machines[-1].disk)
+                    make_disk(record.image, machines[-1].disk)
             return start_machines(home, topology, record, machines)
 
 

@@ -1,6 +1,7 @@
 """The processes of a QEMU lab: what is remembered of them, how they are started and told."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,13 +24,15 @@ HUB = "hub"
 class Record(BaseModel):
     """What this provider remembers of a lab; written before the first process starts.
 
-    ``ports`` maps a node to its ssh port and its entry port; ``processes`` holds a process id and
-    start time for every machine and, under ``hub``, for the hub.
+    ``built`` is when the image was built that the disks are over. ``ports`` maps a node to its ssh
+    port and its entry port; ``processes`` holds a process id and start time for every machine and,
+    under ``hub``, for the hub.
     """
 
     model_config = ConfigDict(frozen=True)
 
     image: Path
+    built: datetime | None = None
     accelerator: str
     pace: float
     remark: str
@@ -113,9 +116,9 @@ def agent_socket(home: LabHome, node: str) -> Path:
     return home.runtime / f"{node}.agent"
 
 
-def make_disk(backing: Path, backing_format: str, disk: Path) -> None:
-    """Make an empty disk over another one that it never changes."""
-    overlay = ("-f", "qcow2", "-F", backing_format, "-b", backing)
+def make_disk(image: Path, disk: Path) -> None:
+    """Make an empty disk over that of an image, which it never changes."""
+    overlay = ("-f", "qcow2", "-F", "raw", "-b", image / "disk")
     run(("qemu-img", "create", "-q", *overlay, disk), timeout_s=20)
     disk.chmod(0o600)
 

@@ -8,6 +8,9 @@ start in a fraction of a second and share what they do not change, through the p
 A machine's own memory is not such a file: dirty pages of a file are written to the disk all the
 time. So saving moves the paused machine's state over a socket into a second QEMU whose memory is
 the new file, which then writes the device state and ends; the machine itself goes on.
+
+A saved disk holds what differs from the image's. Each copy begins with a copy of that file, some
+MiB: an overlay over the saved one would need it for as long as the machine may be saved again.
 """
 
 import platform
@@ -19,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab.access import Access
-from lab.errors import LabError, NotRunning, ProviderFailed
+from lab.errors import Conflict, LabError, NotRunning, ProviderFailed
 from lab.home import LabHome
 from lab.image.store import Image, current_key, find_image
 from lab.parallel import on_all
@@ -45,7 +48,6 @@ from lab.providers.qemu_machines import (
     launch,
     load,
     machine_spec,
-    make_disk,
     monitor_socket,
     new_ports,
     save,
@@ -92,6 +94,7 @@ class QemuSnapshots:
     def save(self, home: LabHome, topology: Topology, directory: Path) -> None:
         """Save all machines at the same moment; see ``Snapshots.save``."""
         record = _known(home)
+        _expect_same_build(home, record)
         with ExitStack() as stack:
             machines = {
                 node.name: stack.enter_context(_monitor(home, node.name))
@@ -204,6 +207,7 @@ class QemuSnapshots:
         with reserving():
             record = Record(
                 image=image.path,
+                built=image.manifest.created,
                 accelerator=acceleration.accelerator,
                 pace=acceleration.pace,
                 remark=str(acceleration),
@@ -245,7 +249,7 @@ def _save_machine(
     target = private_dir(directory / node.name)
     source_dir = home.node_dir(node.name)
     spec = machine_spec(home, topology, record, node, target / "initrd")
-    # Over the image alone, so that a snapshot of a copy does not need the copy's snapshot.
+    # What the disk holds itself, as it is over the same image; anything between would be lost.
     run(
         (
             *("qemu-img", "convert", "--force-share", "-O", "qcow2", "-F", "raw"),
@@ -293,7 +297,7 @@ def _prepare_copy(
     home: LabHome, topology: Topology, record: Record, node: NodeSpec, saved: Path
 ) -> MachineSpec:
     spec = machine_spec(home, topology, record, node, initrd_of(home, node.name))
-    make_disk(saved / "disk.qcow2", "qcow2", spec.disk)
+    _copy(saved / "disk.qcow2", spec.disk)
     return replace(spec, ram=Ram(saved / "ram", shared=False), incoming="defer")
 
 
@@ -337,6 +341,21 @@ def _expect_today() -> tuple[Image, Acceleration]:
     if found is None:
         raise LabError("There is no image for the machines", hint="invoke lab.image")
     return found
+
+
+def _expect_same_build(home: LabHome, record: Record) -> None:
+    """Make sure that what is saved now fits what it will be restored over.
+
+    Raises:
+        Conflict: The image was built anew since the machines were made.
+    """
+    image, _ = _expect_today()
+    if (image.path, image.manifest.created) != (record.image, record.built):
+        raise Conflict(
+            f"The machines of lab {home.name} cannot be saved",
+            details="the image they run on is not the one that lab.up would use now",
+            hint=f"invoke lab.down --name {home.name}; invoke lab.up --name {home.name}",
+        )
 
 
 def _known(home: LabHome) -> Record:

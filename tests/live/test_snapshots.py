@@ -233,6 +233,25 @@ def test_a_moment_is_kept_and_gone_back_to(labs: tuple[OwnLab, OwnLab]) -> None:
     assert f"goes back to snapshot {name}" in other.type("invoke lab.status")
 
 
+def test_what_is_on_the_disks_is_saved_with_them(labs: tuple[OwnLab, OwnLab]) -> None:
+    """Also by a copy that is saved again, and not only what the nodes still hold in memory."""
+    saved, copy = labs
+    keep, back = (f"invoke lab.{verb} {copy.name}" for verb in ("snapshot", "restore"))
+    saved.type("invoke lab.up")
+    saved.everywhere("echo one > /root/first; sync")
+    saved.type(keep)
+    copy.type(back)
+    copy.everywhere("echo two > /root/second; sync")
+    copy.type(keep)
+    copy.type(back)
+    copy.everywhere("echo 3 > /proc/sys/vm/drop_caches")
+    assert copy.everywhere("cat /root/first /root/second") == ["one\ntwo", "one\ntwo"]
+    copy.everywhere("tar -cf /dev/null /var/lib/docker /var/lib/containerd /usr/sbin 2>&1")
+    assert not [log for log in copy.everywhere("dmesg") if "EXT4-fs error" in log]
+    copy.expect_answers()
+    saved.type("invoke lab.reset")
+
+
 def steps() -> list[str]:
     """Return the commands of the guide's lesson, in order."""
     block = re.search(r"```console\n(.*?)```", GUIDE.read_text(), re.S)
