@@ -14,10 +14,10 @@ from lab.trace.model import HERE, Trace
 from lab.trace.text import MARKS
 from tests.browser import opened
 from tests.hops import altering as a
-from tests.hops.breaking import NODE_A, NODE_B
+from tests.hops.breaking import NODE_A, NODE_B, Mutation
 from tests.hops.healthy import healthy
 from tests.hops.mutations import MUTATIONS
-from tests.trace.test_way import followed
+from tests.trace.test_way import followed, followed_broken
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -60,8 +60,8 @@ def test_stations_do_not_overlap() -> None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
-def test_pictures_can_be_read_whatever_is_broken(mutation: object) -> None:
-    found = followed(mutation.change(healthy()))  # type: ignore[attr-defined]
+def test_pictures_can_be_read_whatever_is_broken(mutation: Mutation) -> None:
+    found = followed_broken(mutation)
     ET.fromstring(svg.render(found))  # noqa: S314
     drawn = mermaid.render(found)
     assert drawn.startswith("flowchart TB\n")
