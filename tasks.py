@@ -12,8 +12,16 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from lab.cli.breaking import break_, faults, heal, say
+from lab.cli.bundling import bundle
 from lab.cli.guard import command, complain, message
-from lab.cli.options import NAME, OUTPUT, lab_name, option_value, wants_json
+from lab.cli.options import (
+    NAME,
+    OUTPUT,
+    lab_name,
+    option_value,
+    recorded_steps,
+    wants_json,
+)
 from lab.cli.seeing import diagnose, trace
 from lab.cli.word import TaskWithOptionalWord
 from lab.errors import LabError, UsageError
@@ -53,7 +61,6 @@ def up(
     """Bring up machines, swarm and published service, and verify that it answers."""
     from lab import lifecycle
     from lab.home import Stage
-    from lab.steps import Steps
 
     as_json = wants_json(c, output)
     wish = lifecycle.Wish(
@@ -65,7 +72,7 @@ def up(
         cold=cold,
     )
     wish.expect_known()
-    steps = Steps()
+    steps = recorded_steps(wish.name, "lab.up")
     _print_made("lab.up/v1", lifecycle.up(wish, steps), steps, as_json)
 
 
@@ -107,11 +114,11 @@ def down(c: Context, name: str | None = None, all: bool = False) -> None:  # noq
 def reset(c: Context, name: str | None = None, output: str = "") -> None:
     """Put a lab back to how it was when it was made, whatever was done to it."""
     from lab import lifecycle
-    from lab.steps import Steps
 
     as_json = wants_json(c, output)
-    steps = Steps()
-    _print_made("lab.reset/v1", lifecycle.reset(lab_name(c, name), steps), steps, as_json)
+    lab = lab_name(c, name)
+    steps = recorded_steps(lab, "lab.reset")
+    _print_made("lab.reset/v1", lifecycle.reset(lab, steps), steps, as_json)
 
 
 @task(
@@ -134,13 +141,13 @@ def snapshot(
 ) -> None:
     """Save a running lab under a name to go back to, or show what is saved."""
     from lab import lifecycle, report, saved
-    from lab.steps import Steps
 
     as_json = wants_json(c, output)
     if remove is not None:
         saved.remove(remove)
     elif snapshot:
-        lifecycle.save(lab_name(c, name), snapshot, Steps())
+        lab = lab_name(c, name)
+        lifecycle.save(lab, snapshot, recorded_steps(lab, "lab.snapshot"))
     found = saved.list_all()
     if as_json:
         report.print_json("lab.snapshot/v1", report.snapshots_content(found))
@@ -153,11 +160,11 @@ def snapshot(
 def restore(c: Context, snapshot: str, name: str | None = None, output: str = "") -> None:
     """Make a lab what it was when a snapshot was saved: invoke lab.restore before-join."""
     from lab import lifecycle
-    from lab.steps import Steps
 
     as_json = wants_json(c, output)
-    steps = Steps()
-    state = lifecycle.restore(lab_name(c, name), snapshot, steps)
+    lab = lab_name(c, name)
+    steps = recorded_steps(lab, "lab.restore")
+    state = lifecycle.restore(lab, snapshot, steps)
     _print_made("lab.restore/v1", state, steps, as_json)
 
 
@@ -278,11 +285,11 @@ def logs(c: Context, name: str | None = None, follow: bool = False, tail: str = 
 def scale(c: Context, replicas: str, name: str | None = None) -> None:
     """Change the number of replicas and wait until every node balances over them."""
     from lab import lifecycle, report
-    from lab.steps import Steps
 
     wanted = count("replicas", replicas, least=1)
-    found = lifecycle.require_running(lab_name(c, name))
-    for entry in lifecycle.scale(found, wanted, Steps()):
+    lab = lab_name(c, name)
+    found = lifecycle.require_running(lab)
+    for entry in lifecycle.scale(found, wanted, recorded_steps(lab, "lab.scale")):
         report.print_entry(entry)
 
 
@@ -363,6 +370,6 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
 namespace = Collection(bench)
 making = (up, down, reset, snapshot, restore)
 using = (status_, list_, ssh, exec_, logs, scale, doctor, image)
-seeing = (diagnose, trace)
+seeing = (diagnose, trace, bundle)
 breaking = (break_, heal, faults)
 namespace.add_collection(Collection("lab", *making, *using, *seeing, *breaking))

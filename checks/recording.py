@@ -1,6 +1,5 @@
 """From the reports of a run to its write-up: ``pytest checks/ --lab-report FILE``."""
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 
 from checks.evidence import Evidence
 from checks.proving import BLOCKED
-from lab.advice import CHECKOUT
 from lab.diagnosis.model import Diagnosis
 from lab.errors import LabError
 from lab.hops.catalogue import JUDGES
@@ -18,6 +16,7 @@ from lab.hops.verdict import Verdict
 from lab.session import typed_for
 from lab.trace.build import Request, trace
 from lab.trace.model import Trace
+from lab.version import our_version
 from lab.writeup.forms import form_of
 from lab.writeup.model import NodeRuns, Outcome, Row, Writeup
 
@@ -43,18 +42,13 @@ def write(file: Path, reports: Reports, evidence: Evidence) -> None:
         provider=lab.state.provider,
         remark="" if pace <= 1 else f"machines emulated in software, deadlines times {pace:g}",
         made=made,
-        version=f"swarm-ingress-lab {_version()}",
+        version=f"swarm-ingress-lab {our_version()}",
         nodes=tuple(_nodes(situation)) if situation else (),
         rows=tuple(sorted(_rows(reports, diagnosis.verdicts if diagnosis else ()), key=_place)),
         diagnosis=diagnosis,
         trace=_trace(situation, diagnosis, lab.name, made),
     )
     file.write_text(form(writeup, typed_for(lab)), encoding="utf-8")
-
-
-def _version() -> str:
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
-    return str(project["project"]["version"])
 
 
 def _nodes(situation: Situation) -> Iterator[NodeRuns]:

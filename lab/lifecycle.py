@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lab import warm
+from lab import events, warm
 from lab.access import close_connections
 from lab.errors import Conflict, LabError, NotRunning, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
@@ -105,9 +105,11 @@ def down(name: str, steps: Steps) -> bool:
     """Remove a lab completely; return whether there was anything to remove."""
     home = lab_home(name)
     if not home.exists() and not home.runtime.exists():
+        events.forget(home)
         return False
     with home.lock(), steps.step(f"Removing lab {name}"):
         _remove(home)
+        events.forget(home)
         clear_leftovers()
     return True
 

@@ -7,7 +7,7 @@ and the benchmark.
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
@@ -16,15 +16,21 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lab.console import PatientConsole
+from lab.errors import LabError
 from lab.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One finished step: its title and its duration in seconds."""
+    """One finished step: its title, its duration in seconds, how it ended and what was seen.
+
+    ``outcome`` is ``done``, ``failed`` or ``interrupted``; ``note`` if it was only said.
+    """
 
     title: str
     seconds: float
+    outcome: str = "done"
+    seen: str = ""
 
 
 class Steps:
@@ -33,11 +39,19 @@ class Steps:
     Args:
         stream: Where to write; standard error by default, so that stdout stays data.
         quiet: Show nothing, only remember.
+        record: Is told of each step when it has ended, and of what is said in passing.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        quiet: bool = False,
+        record: Callable[[Phase], None] | None = None,
+    ) -> None:
         self._console = PatientConsole(file=stream or sys.stderr, highlight=False, quiet=quiet)
         self._phases: list[Phase] = []
+        self._record = record or (lambda _: None)
         self._progress: Progress | None = None
 
     @property
@@ -49,7 +63,7 @@ class Steps:
     def step(self, title: str) -> Iterator[None]:
         """Show ``title`` while the body runs, and how long it took afterwards."""
         started = time.monotonic()
-        outcome = "failed"
+        outcome, seen = "failed", ""
         try:
             with self._shown(title):
                 yield
@@ -57,9 +71,13 @@ class Steps:
         except KeyboardInterrupt:
             outcome = "interrupted"
             raise
+        except LabError as error:
+            seen = error.brief
+            raise
         finally:
             seconds = time.monotonic() - started
-            self._phases.append(Phase(title, round(seconds, 3)))
+            self._phases.append(Phase(title, round(seconds, 3), outcome, seen))
+            self._record(self._phases[-1])
             mark = {"done": "[green]✓[/]", "failed": "[red]✗[/]"}.get(outcome, "[yellow]![/]")
             took = format_duration(seconds)
             if self._console.is_terminal:
@@ -71,6 +89,7 @@ class Steps:
 
     def note(self, text: str) -> None:
         """Say something in passing, between or within steps."""
+        self._record(Phase(text, 0, "note"))
         (self._progress.console if self._progress else self._console).print(
             f"   {text}", soft_wrap=True, markup=False
         )

@@ -1,14 +1,22 @@
 """Which version of a program is installed; remembered, because asking takes as long as we do."""
 
 import json
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 
+from lab.advice import CHECKOUT
 from lab.errors import CommandFailed
 from lab.paths import cache_dir, write_private
 from lab.process import find_program, missing, run
 
 ASK_S = 20.0
+
+
+def our_version() -> str:
+    """Return the version of this program."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(project["project"]["version"])
 
 
 def version_of(program: str) -> str:

@@ -27,6 +27,31 @@ need_file() { # FILE PACKAGE
     [ -s "$1" ] || need_package "$2"
 }
 
+has_browser() {
+    for browser in chromium chromium-browser google-chrome; do
+        ! command -v "$browser" > /dev/null 2>&1 || return 0
+    done
+    return 1
+}
+
+# The tests of pictures look at pages. Ubuntu's chromium package is a word for a snap, which sees
+# no temporary files: there is no browser to install then.
+need_browser() {
+    if has_browser; then
+        return
+    elif [ "$family" = debian ] && [ "$browser_is_snap" = no ]; then
+        need_package chromium
+    else
+        without_browser=yes
+    fi
+}
+
+need_what_tests_start() {
+    need_program shellcheck shellcheck
+    need_program cpio cpio
+    need_browser
+}
+
 # Sets $packages: the Debian names of what the lab starts or reads and this machine lacks.
 # Sets $venv_ready: "yes", or nothing if .venv is still to be made or changed.
 find_what_is_missing() {
@@ -47,6 +72,7 @@ find_what_is_missing() {
     need_program ssh-keygen openssh-client
     need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
     [ "$user_id" = 0 ] || need_program newuidmap uidmap
+    [ "$requirements" != requirements-dev.txt ] || need_what_tests_start
     [ -n "$venv_ready" ] || find_python
 }
 
@@ -201,11 +227,13 @@ make_venv() {
 user_id=$(id -u)
 user_name=$(id -un)
 family=other
+browser_is_snap=no
+without_browser=
 if [ -r /etc/os-release ] && command -v apt-get > /dev/null 2>&1; then
     # shellcheck source=/dev/null
-    case " $(. /etc/os-release && echo "$ID ${ID_LIKE:-}") " in
-        *" debian "* | *" ubuntu "*) family=debian ;;
-    esac
+    kin=" $(. /etc/os-release && echo "$ID ${ID_LIKE:-}") "
+    case $kin in *" debian "* | *" ubuntu "*) family=debian ;; esac
+    case $kin in *" ubuntu "*) browser_is_snap=yes ;; esac
 fi
 find_what_is_missing
 if [ -z "$packages" ] && [ -n "$venv_ready" ] && has_subordinate_ids; then
@@ -224,6 +252,8 @@ if command -v flock > /dev/null 2>&1; then
     flock 9
     find_what_is_missing
 fi
+[ -z "$without_browser" ] || echo "==> Leaving out the tests that need a browser:" \
+    "this system's package manager has none for them (chromium or google-chrome would do)" >&2
 if [ -n "$packages" ] || ! has_subordinate_ids; then
     install_packages
 fi

@@ -90,6 +90,6 @@ one invoke lab.down --name "$name"
 if one invoke lab.up --name "$name"; then
     tests checks/ --name "$name"
     tests tests/live/test_readme.py tests/live/test_red_run.py tests/live/test_scale.py \
-        tests/live/test_looking.py -m live --name "$name"
+        tests/live/test_looking.py tests/live/test_bundle.py -m live --name "$name"
     tests checks/ --changes-lab --name "$name"
 fi

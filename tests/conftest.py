@@ -16,6 +16,7 @@ from lab.providers import Provider
 from lab.topology import Topology
 from lab.topology_file import load_named_topology
 from tests.fake_lab import FakeProvider, Servers, serving
+from tests.invoking import Invoke, invoking
 from tests.world import World
 
 
@@ -52,6 +53,14 @@ def dirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dirs]:
     shutil.rmtree(runtime, ignore_errors=True)
 
 
+@pytest.fixture
+def invoke(
+    dirs: Dirs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Invoke]:
+    """Run a command line as Invoke does, in this process: `invoke("lab.list", "-o", "json")`."""
+    yield from invoking(monkeypatch, capsys)
+
+
 @pytest.fixture(scope="session")
 def article() -> Topology:
     """The topology of the walk-through: a manager and a worker."""
@@ -72,13 +81,21 @@ def servers() -> Iterator[Servers]:
 
 
 @pytest.fixture
-def world(dirs: Dirs, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(
+    dirs: Dirs, servers: Servers, article: Topology, monkeypatch: pytest.MonkeyPatch
+) -> World:
     """A user who starts labs of the fake provider."""
     provider = FakeProvider(servers)
     known: dict[str, Callable[[], Provider]] = dict.fromkeys(("fake", "qemu"), lambda: provider)
     monkeypatch.setattr(providers, "PROVIDERS", known)
     # What answers is on this machine: a proxy could not reach it, and this one is not there.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    # Nobody has to read the same file two hundred times; test_topology does it properly.
+    read = {None: article}
+    monkeypatch.setattr(
+        "lab.lifecycle.load_named_topology",
+        lambda name: read[name] if name in read else load_named_topology(name),
+    )
     hurried = SimpleNamespace(monotonic=time.monotonic, sleep=lambda s: time.sleep(s / 20))
     monkeypatch.setattr("lab.wait.time", hurried)
     return World(provider)

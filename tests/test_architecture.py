@@ -35,7 +35,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ),
     ("lab.access", "lab.shell", "lab.steps", "lab.version", "lab.wait"),
     ("lab.docker_api", "lab.home", "lab.image", "lab.openssh", "lab.ssh"),
-    ("lab.facts", "lab.logs", "lab.node", "lab.providers"),
+    ("lab.events", "lab.facts", "lab.logs", "lab.node", "lab.providers"),
     ("lab.bench_chart", "lab.hops", "lab.service", "lab.snapshot", "lab.swarm"),
     ("lab.diagnosis", "lab.golden", "lab.sending"),
     ("lab.saved", "lab.trace"),
@@ -43,6 +43,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.doctor", "lab.evidence", "lab.lifecycle", "lab.look"),
     ("lab.faults",),
     ("lab.bench", "lab.report", "lab.session"),
+    ("lab.bundle",),
     ("lab.cli",),
     ("checks", "tasks"),
 )
@@ -50,6 +51,7 @@ LAYERS: Sequence[Sequence[str]] = (
 
 FAMILIES: Mapping[str, str] = {
     "checks.*": "checks",
+    "lab.bundle.*": "lab.bundle",
     "lab.cli.*": "lab.cli",
     "lab.diagnosis.*": "lab.diagnosis",
     "lab.facts.*": "lab.facts",
@@ -104,6 +106,7 @@ HOMES: Mapping[str, Sequence[str]] = {
     "psutil": ("lab.process",),
     "pydantic": (
         "lab.access",
+        "lab.events",
         "lab.faults.journal",
         "lab.home",
         "lab.image.store",

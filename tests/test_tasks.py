@@ -1,17 +1,12 @@
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from invoke.program import Program
 
-import tasks
 from lab import lifecycle, look, saved
 from lab.access import Access
 from lab.errors import LabError, NotRunning
@@ -25,47 +20,9 @@ from lab.service import Replica
 from lab.snapshot import KEEP, Contents, Store, automatic, named, read_snapshot
 from lab.topology import Topology
 from tests.conftest import Dirs
+from tests.invoking import Invoke, Result
 
 ROOT = Path(__file__).parent.parent
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a command wrote and its exit code."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
-Invoke = Callable[..., Result]
-
-
-@pytest.fixture
-def invoke(
-    dirs: Dirs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Invoke]:
-    """Run a command line as Invoke does, in this process: `invoke("lab.list", "-o", "json")`."""
-    for name in [name for name in os.environ if name.startswith("LAB_")]:
-        if name != "LAB_RUNTIME_DIR":
-            monkeypatch.delenv(name)
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-
-    def run(*words: str) -> Result:
-        argv = ["invoke", *words]
-        monkeypatch.setattr(sys, "argv", argv)
-        exit_code = 0
-        try:
-            Program(namespace=tasks.namespace, version="1").run(argv, exit=True)
-        except SystemExit as ended:
-            exit_code = int(ended.code or 0)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Result(exit_code, captured.out, captured.err)
-
-    yield run
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 def make_lab(name: str, topology: Topology) -> LabState:

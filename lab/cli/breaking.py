@@ -4,7 +4,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from lab.cli.guard import command
-from lab.cli.options import NAME, OUTPUT, lab_name, wants_json
+from lab.cli.options import NAME, OUTPUT, lab_name, recorded_steps, wants_json
 from lab.cli.word import TaskWithOptionalWord
 
 NODE = "manager, worker, ...; a node that fits when not given"
@@ -20,11 +20,11 @@ def break_(c: Context, fault: str, node: str = "", name: str | None = None) -> N
     """Put a fault into a running lab, and watch it bite: invoke lab.break vxlan-blocked."""
     from lab.faults import acting, telling
     from lab.faults.catalogue import find
-    from lab.steps import Steps
 
     wanted = find(fault)
     lab = lab_name(c, name)
-    say(telling.broken(acting.inject(lab, wanted, node or None, Steps())), name)
+    steps = recorded_steps(lab, "lab.break")
+    say(telling.broken(acting.inject(lab, wanted, node or None, steps)), name)
 
 
 @task(
@@ -41,10 +41,10 @@ def heal(c: Context, fault: str = "", node: str = "", name: str | None = None) -
     """Take faults out of a lab again, and see that requests are answered. Safe to repeat."""
     from lab.faults import acting
     from lab.faults.catalogue import find
-    from lab.steps import Steps
 
     wanted = find(fault) if fault else None
-    healed = acting.heal(lab_name(c, name), wanted, node or None, Steps())
+    lab = lab_name(c, name)
+    healed = acting.heal(lab, wanted, node or None, recorded_steps(lab, "lab.heal"))
     for what in healed:
         print(f"Healed: {what}")
     if not healed:

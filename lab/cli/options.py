@@ -1,9 +1,14 @@
 """What the options that many commands share mean."""
 
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 
 from lab.errors import UsageError
 from lab.settings import Output, choice, setting
+
+if TYPE_CHECKING:
+    from lab.steps import Steps
 
 NAME = "which lab (LAB_NAME, default: article)"
 OUTPUT = "text or json (LAB_OUTPUT)"
@@ -30,3 +35,12 @@ def wants_json(c: Context, given: str) -> bool:
     """Say whether ``-o json`` is asked for."""
     word = option_value(c, "output", given, Output.TEXT)
     return choice("output", word, Output) is Output.JSON
+
+
+def recorded_steps(lab: str, command: str) -> "Steps":
+    """Return steps that are shown, and written down as what a command did to a lab."""
+    from lab.events import recorder
+    from lab.home import lab_home
+    from lab.steps import Steps
+
+    return Steps(record=recorder(lab_home(lab), command))

@@ -1,6 +1,7 @@
 """Judges: pure functions from a situation to a verdict, with their question attached."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lab.facts.commands import NETNS_DIRECTORY
@@ -94,23 +95,36 @@ def node_of(situation: Situation, scope: Scope, subject: str) -> str:
 
 def fill(command: str, situation: Situation, scope: Scope, subject: str) -> str:
     """Put the lab's own values into a command to type; what is not known stays a word."""
-    service = situation.topology.service
-    node = situation.cluster.node(node_of(situation, scope, subject))
-    values = {
-        "{port}": str(service.published_port),
-        "{target}": str(service.target_port),
-        "{service}": service.name,
-        "{image}": service.image,
-        "{vip}": str(situation.cluster.virtual_address or "VIP"),
-        "{sandbox}": str(node.sandbox_address or "SANDBOX"),
-        "{manager}": str(situation.topology.manager.address),
-        "{overlay}": (node.overlay.by_hand if node.overlay else OVERLAY_UNKNOWN).strip(),
-    }
-    if scope is Scope.SLOT:
-        values["{task}"] = _into_task(situation, slot_number(subject))
-    for placeholder, value in values.items():
-        command = command.replace(placeholder, value)
-    return command
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] == "task":
+            return _into_task(situation, slot_number(subject))
+        return _VALUES[found[1]](situation, node_of(situation, scope, subject))
+
+    return (_OF_A_SLOT if scope is Scope.SLOT else _PLACEHOLDER).sub(value, command)
+
+
+def _sandbox(situation: Situation, node: str) -> str:
+    return str(situation.cluster.node(node).sandbox_address or "SANDBOX")
+
+
+def _overlay(situation: Situation, node: str) -> str:
+    overlay = situation.cluster.node(node).overlay
+    return (overlay.by_hand if overlay else OVERLAY_UNKNOWN).strip()
+
+
+_VALUES: Mapping[str, Callable[[Situation, str], str]] = {
+    "port": lambda situation, _: str(situation.topology.service.published_port),
+    "target": lambda situation, _: str(situation.topology.service.target_port),
+    "service": lambda situation, _: situation.topology.service.name,
+    "image": lambda situation, _: situation.topology.service.image,
+    "vip": lambda situation, _: str(situation.cluster.virtual_address or "VIP"),
+    "sandbox": _sandbox,
+    "manager": lambda situation, _: str(situation.topology.manager.address),
+    "overlay": _overlay,
+}
+_PLACEHOLDER = re.compile(rf"\{{({'|'.join(_VALUES)})\}}")
+_OF_A_SLOT = re.compile(rf"\{{({'|'.join((*_VALUES, 'task'))})\}}")
 
 
 def _into_task(situation: Situation, slot: int) -> str:

@@ -20,7 +20,7 @@ from tests.hops import altering as a
 from tests.hops import breaking as b
 from tests.hops.breaking import NODE_A, NODE_B, Mutation
 from tests.hops.healthy import healthy
-from tests.hops.mutations import MUTATIONS
+from tests.hops.mutations import MUTATIONS, diagnosed
 from tests.hops.test_not_done_yet import only_a_swarm, only_machines
 
 FIRST = {
@@ -52,13 +52,13 @@ def kept(names: frozenset[str]) -> set[str]:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
 def test_the_hop_that_is_broken_is_named_and_no_other(mutation: Mutation) -> None:
-    found = diagnose(mutation.change(healthy()))
+    found = diagnosed(mutation)
     assert named(found) == FIRST.get(mutation.name, kept(mutation.red))
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
 def test_every_failed_check_is_broken_or_blocked_or_a_promise(mutation: Mutation) -> None:
-    found = diagnose(mutation.change(healthy()))
+    found = diagnosed(mutation)
     told = named(found)
     told |= {f"{v.check}[{v.subject}]" for hop in found.broken for v in hop.blocks}
     told |= {f"{v.check}[{v.subject}]" for v in found.promises}
@@ -250,7 +250,7 @@ def test_causes_do_not_depend_on_checks_that_hold() -> None:
 
 def test_repairs_hold_the_values_of_the_lab() -> None:
     for mutation in MUTATIONS:
-        for hop in diagnose(mutation.change(healthy())).broken:
+        for hop in diagnosed(mutation).broken:
             for repair in hop.repairs:
                 assert repair.node in (NODE_A, NODE_B)
                 assert not re.search(r"\{\w+\}|None|\bTASK\b|\bNS\b", repair.command), repair

@@ -18,7 +18,7 @@ from tests.hops import altering as a
 from tests.hops import breaking as b
 from tests.hops.breaking import NODE_A, NODE_B, Mutation
 from tests.hops.healthy import healthy
-from tests.hops.mutations import MUTATIONS
+from tests.hops.mutations import MUTATIONS, diagnosed
 from tests.hops.test_not_done_yet import only_a_swarm
 
 
@@ -103,7 +103,7 @@ def test_where_there_is_no_lab_nodes_are_named() -> None:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
 def test_the_text_fits_a_terminal(mutation: Mutation) -> None:
-    for line in text(mutation.change(healthy())).splitlines():
+    for line in render(diagnosed(mutation), through_invoke).splitlines():
         # Raw lines are shown as they are, and a word, or what is quoted, may be longer.
         raw = re.search(r"\[\d+:\d+\] -A|LISTEN|dev \w+ dst", line)
         quoted = "'\"'\"'" in line
@@ -112,7 +112,7 @@ def test_the_text_fits_a_terminal(mutation: Mutation) -> None:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
 def test_programs_get_the_same(mutation: Mutation) -> None:
-    found = diagnose(mutation.change(healthy()))
+    found = diagnosed(mutation)
     document = json.loads(json.dumps(content(found, through_invoke)))
     assert document["healthy"] is found.is_healthy
     assert [hop["check"] for hop in document["broken"]] == [h.verdict.check for h in found.broken]

@@ -1,9 +1,6 @@
 """`invoke lab.break`, `lab.heal` and `lab.faults` as they are typed."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,22 +13,7 @@ from lab.home import LabHome
 from lab.topology import Topology
 from tests.conftest import Dirs
 from tests.faults.world import make_world
-
-ROOT = Path(__file__).parents[2]
-
-
-def invoke(*words: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        (sys.executable, "-m", "invoke", *words),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={k: v for k, v in os.environ.items() if k not in ("LAB_NAME", "LAB_OUTPUT")},
-    )
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
+from tests.invoking import Invoke, Result
 
 
 @pytest.fixture
@@ -70,40 +52,40 @@ def broken(home: LabHome) -> None:
         ("lab.faults -o xml", 2, "--output cannot be 'xml'"),
     ],
 )
-@pytest.mark.usefixtures("dirs")
-def test_what_cannot_be_done_is_said(line: str, exit_code: int, message: str) -> None:
-    code, out, err = invoke(*line.split())
-    assert (code, out) == (exit_code, "")
-    assert message in err
+def test_what_cannot_be_done_is_said(
+    line: str, exit_code: int, message: str, invoke: Invoke
+) -> None:
+    done = invoke(*line.split())
+    assert (done.exit_code, done.stdout) == (exit_code, "")
+    assert message in done.stderr
 
 
 @pytest.mark.usefixtures("home")
-def test_a_lab_that_is_down_is_said() -> None:
-    code, _, err = invoke("lab.break", "vxlan-blocked")
-    assert (code, err.splitlines()[0]) == (7, "Error: Lab article is not running")
-    assert invoke("lab.heal") == (0, "Nothing is injected.\n", "")
+def test_a_lab_that_is_down_is_said(invoke: Invoke) -> None:
+    done = invoke("lab.break", "vxlan-blocked")
+    assert done.exit_code == 7
+    assert done.stderr.splitlines()[0] == "Error: Lab article is not running"
+    assert invoke("lab.heal") == Result(0, "Nothing is injected.\n", "")
 
 
-def test_what_is_injected_is_shown_without_a_machine(home: LabHome) -> None:
+def test_what_is_injected_is_shown_without_a_machine(home: LabHome, invoke: Invoke) -> None:
     broken(home)
-    code, out, _ = invoke("lab.faults")
-    assert code == 0
-    assert "* vxlan-blocked" in out
-    assert "injected: vxlan-blocked on worker" in out
-    code, out, _ = invoke("lab.status")
-    assert out.splitlines()[-1] == "Put it back with: invoke lab.heal"
-    code, out, _ = invoke("lab.status", "-o", "json")
-    (fault,) = json.loads(out)["faults"]
+    done = invoke("lab.faults")
+    assert done.exit_code == 0
+    assert "* vxlan-blocked" in done.stdout
+    assert "injected: vxlan-blocked on worker" in done.stdout
+    done = invoke("lab.status")
+    assert done.stdout.splitlines()[-1] == "Put it back with: invoke lab.heal"
+    (fault,) = json.loads(invoke("lab.status", "-o", "json").stdout)["faults"]
     assert (fault["fault"], fault["node"]) == ("vxlan-blocked", "worker")
-    code, _, err = invoke("lab.heal")
-    assert (code, "is not running" in err) == (7, True)
+    done = invoke("lab.heal")
+    assert (done.exit_code, "is not running" in done.stderr) == (7, True)
 
 
-@pytest.mark.usefixtures("dirs")
-def test_the_list_needs_no_lab() -> None:
-    code, out, err = invoke("lab.faults", "-o", "json")
-    found = json.loads(out)
-    assert (code, err, found["schema"]) == (0, "", "lab.faults/v1")
+def test_the_list_needs_no_lab(invoke: Invoke) -> None:
+    done = invoke("lab.faults", "-o", "json")
+    found = json.loads(done.stdout)
+    assert (done.exit_code, done.stderr, found["schema"]) == (0, "", "lab.faults/v1")
     assert len(found["faults"]) >= 25
     assert (found["injected"], found["leftovers"]) == ([], None)
 

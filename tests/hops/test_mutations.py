@@ -5,7 +5,7 @@ import pytest
 from lab.hops.catalogue import JUDGES, judge_all
 from tests.hops.breaking import Mutation
 from tests.hops.healthy import healthy
-from tests.hops.mutations import MUTATIONS
+from tests.hops.mutations import MUTATIONS, broken
 
 
 def test_a_healthy_lab_is_all_green() -> None:
@@ -14,7 +14,7 @@ def test_a_healthy_lab_is_all_green() -> None:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
 def test_a_broken_thing_turns_the_right_verdicts_red(mutation: Mutation) -> None:
-    verdicts = judge_all(mutation.change(healthy()))
+    verdicts = judge_all(broken(mutation))
     found = {f"{v.check}[{v.subject}]" for v in verdicts if not v.ok}
     assert found == mutation.red
 

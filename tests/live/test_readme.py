@@ -40,6 +40,7 @@ HERE = {
     "invoke lab.exec manager -- docker node ls": "Leader",
     "invoke lab.break mark-lost": "Injected mark-lost",
     "invoke lab.diagnose": "B1-mark",
+    "invoke lab.bundle": "nodes/worker/facts.txt",
     "invoke lab.reset": "has reached: service",
     "invoke lab.snapshot lesson-1": "lesson-1",
     "invoke lab.restore lesson-1": "has reached: service",
@@ -75,13 +76,15 @@ def test_every_command_shown_is_known_and_the_other_way_round() -> None:
 
 
 @pytest.fixture(scope="module")
-def lesson() -> Iterator[None]:
-    """Take away the snapshot the README makes."""
+def what_stays(lab: LabSession) -> Iterator[None]:
+    """Take away the snapshot and the bundle the README makes."""
     yield
     saved.remove("lesson-1")
+    for file in ROOT.glob(f"lab-bundle-{lab.name}-*.tar.gz"):
+        file.unlink()
 
 
-@pytest.mark.usefixtures("lesson")
+@pytest.mark.usefixtures("what_stays")
 @pytest.mark.parametrize("command", HERE)
 def test_command_shows_what_it_is_for(command: str, lab: LabSession) -> None:
     done = subprocess.run(

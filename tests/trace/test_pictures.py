@@ -2,8 +2,6 @@
 
 import html as markup
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +12,14 @@ from lab.diagnosis.model import State
 from lab.trace import html, mermaid, svg
 from lab.trace.model import HERE, Trace
 from lab.trace.text import MARKS
+from tests.browser import opened
 from tests.hops import altering as a
-from tests.hops.breaking import NODE_A, NODE_B
+from tests.hops.breaking import NODE_A, NODE_B, Mutation
 from tests.hops.healthy import healthy
 from tests.hops.mutations import MUTATIONS
-from tests.trace.test_way import followed
+from tests.trace.test_way import followed, followed_broken
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SVG = "{http://www.w3.org/2000/svg}"
-BROWSER_S = 90.0
 
 
 def unmarked() -> Trace:
@@ -63,8 +60,8 @@ def test_stations_do_not_overlap() -> None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
-def test_pictures_can_be_read_whatever_is_broken(mutation: object) -> None:
-    found = followed(mutation.change(healthy()))  # type: ignore[attr-defined]
+def test_pictures_can_be_read_whatever_is_broken(mutation: Mutation) -> None:
+    found = followed_broken(mutation)
     ET.fromstring(svg.render(found))  # noqa: S314
     drawn = mermaid.render(found)
     assert drawn.startswith("flowchart TB\n")
@@ -94,26 +91,6 @@ def test_what_nodes_say_is_escaped() -> None:
         assert '"><b>' not in made
 
 
-def opened(page: str, directory: Path, *options: str) -> str:
-    """Open a page in a real browser; return what it prints."""
-    if CHROMIUM is None:
-        pytest.skip("there is no browser: apt-get install chromium")
-    file = directory / "page.html"
-    file.write_text(page)
-    done = subprocess.run(
-        (
-            *(CHROMIUM, "--headless", "--disable-gpu", "--no-sandbox", "--hide-scrollbars"),
-            *(f"--user-data-dir={directory / 'profile'}", *options, file.as_uri()),
-        ),
-        capture_output=True,
-        text=True,
-        timeout=BROWSER_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def clicking(page: str, station: str) -> str:
     """Return the page with a click on a station of the picture once it is loaded."""
     click = (
@@ -125,9 +102,9 @@ def clicking(page: str, station: str) -> str:
 
 
 @pytest.mark.browser
-def test_a_click_on_a_station_shows_its_evidence(tmp_path: Path) -> None:
+def test_a_click_on_a_station_shows_its_evidence() -> None:
     page = clicking(html.render(unmarked()), "worker-mark")
-    shown = opened(page, tmp_path, "--dump-dom", "--virtual-time-budget=2000")
+    shown = opened(page, "--dump-dom", "--virtual-time-budget=2000")
     panel = re.search(r'<div[^>]* id="evidence"([^>]*)>(.*?)</div>\s*<h2>Every', shown, re.S)
     assert panel
     assert "hidden" not in panel[1]
@@ -141,7 +118,7 @@ def test_a_click_on_a_station_shows_its_evidence(tmp_path: Path) -> None:
 def test_a_browser_draws_the_page(tmp_path: Path) -> None:
     picture = tmp_path / "page.png"
     page = clicking(html.render(unmarked()), "worker-mark")
-    opened(page, tmp_path, "--window-size=1280,2400", f"--screenshot={picture}")
+    opened(page, "--window-size=1280,2400", f"--screenshot={picture}")
     data = picture.read_bytes()
     assert data.startswith(b"\x89PNG")
     assert int.from_bytes(data[16:20]) == 1280

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.diagnosis.examine import diagnose
-from lab.diagnosis.model import State
+from lab.diagnosis.model import Diagnosis, State
 from lab.errors import FactUnavailable
 from lab.facts.addresses import ForwardingEntry
 from lab.hops.catalogue import JUDGES
@@ -21,15 +21,21 @@ from lab.trace.text import WIDTH, render
 from tests.hops import altering as a
 from tests.hops.breaking import NODE_A, NODE_B, Mutation
 from tests.hops.healthy import healthy
-from tests.hops.mutations import MUTATIONS
+from tests.hops.mutations import MUTATIONS, broken, diagnosed
 from tests.hops.test_not_done_yet import only_a_swarm, only_machines
 
 ROOT = Path(__file__).parents[2]
 
 
-def followed(situation: Situation, origin: str = NODE_A, entry: str = "") -> Trace:
+def followed(
+    situation: Situation, origin: str = NODE_A, entry: str = "", found: Diagnosis | None = None
+) -> Trace:
     request = Request(origin, entry or (NODE_A if origin == HERE else origin))
-    return trace(situation, diagnose(situation), request, lab="article", made="today")
+    return trace(situation, found or diagnose(situation), request, lab="article", made="today")
+
+
+def followed_broken(mutation: Mutation, origin: str = NODE_A) -> Trace:
+    return followed(broken(mutation), origin, found=diagnosed(mutation))
 
 
 def addresses(steps: tuple[Step, ...]) -> list[str]:
@@ -147,11 +153,10 @@ def test_every_check_is_about_one_station_or_the_swarm_or_requests() -> None:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
 def test_a_broken_hop_is_a_broken_station(mutation: Mutation) -> None:
-    situation = mutation.change(healthy())
-    found = followed(situation)
+    found = followed_broken(mutation)
     states = {s.id: s.state for s in found.stations}
     about = {check: key for key, kind in KINDS.items() for check in kind.checks}
-    for hop in diagnose(situation).broken:
+    for hop in diagnosed(mutation).broken:
         key = about.get(hop.verdict.check)
         if key is None:
             general = [found.swarm, *(state for _, state in found.requests)]
@@ -166,7 +171,7 @@ def test_a_broken_hop_is_a_broken_station(mutation: Mutation) -> None:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
 def test_text_and_json_hold_for_whatever_is_broken(mutation: Mutation) -> None:
-    found = followed(mutation.change(healthy()), NODE_B)
+    found = followed_broken(mutation, NODE_B)
     text = render(found)
     assert text.splitlines()[3] == found.headline.splitlines()[0]
     for line in text.splitlines():

@@ -16,12 +16,12 @@ from lab.diagnosis.examine import diagnose
 from lab.errors import NotRunning, UsageError
 from lab.hops.situation import Situation
 from lab.writeup.forms import FORMS, form_of
+from tests.browser import opened
 from tests.hops import altering as a
 from tests.hops import breaking as b
 from tests.hops.breaking import NODE_B
 from tests.hops.healthy import healthy
 from tests.test_redact import TOKEN
-from tests.trace.test_pictures import opened
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "lab" / "writeup" / "schema.json").read_text())
@@ -160,8 +160,8 @@ def test_a_browser_draws_the_page(tmp_path: Path) -> None:
     write(file, reports(unmarked()), evidence_of(unmarked()))
     page = file.read_text()
     assert "default-src 'none'" in page
-    shown = opened(f"{page}", tmp_path, "--dump-dom", "--virtual-time-budget=2000")
+    shown = opened(page, "--dump-dom", "--virtual-time-budget=2000")
     assert "firewall mark: BROKEN B1-mark" in shown
     picture = tmp_path / "page.png"
-    opened(page, tmp_path, "--window-size=1280,2400", f"--screenshot={picture}")
+    opened(page, "--window-size=1280,2400", f"--screenshot={picture}")
     assert len(picture.read_bytes()) > 100_000
