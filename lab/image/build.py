@@ -28,7 +28,7 @@ DISK_SIZE = "4G"
 INITRD_MODULES = ("virtio_blk", "failover", "net_failover", "virtio_net")
 NODE_TEST_TAG = "node-test:latest"
 BUILD_TIMEOUT_S = 1800.0
-CUSTOMIZATION = "LAB_CUSTOMIZE"
+CUSTOMIZATION = "CUSTOMIZE_SH"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 """From the package debian-archive-keyring."""
 
