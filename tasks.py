@@ -14,6 +14,7 @@ from invoke.tasks import task
 from lab.cli.breaking import break_, faults, heal, say
 from lab.cli.guard import command, complain, message
 from lab.cli.options import NAME, OUTPUT, lab_name, option_value, wants_json
+from lab.cli.recording import capture
 from lab.cli.seeing import diagnose, trace
 from lab.cli.word import TaskWithOptionalWord
 from lab.errors import LabError, UsageError
@@ -363,6 +364,6 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
 namespace = Collection(bench)
 making = (up, down, reset, snapshot, restore)
 using = (status_, list_, ssh, exec_, logs, scale, doctor, image)
-seeing = (diagnose, trace)
+seeing = (diagnose, trace, capture)
 breaking = (break_, heal, faults)
 namespace.add_collection(Collection("lab", *making, *using, *seeing, *breaking))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _ABOUT_A_LAB = re.compile(
-    r"\b(invoke lab\.(?:break|diagnose|down|exec|faults|heal|logs|reset|scale|ssh|status|up)\b"
+    r"\b(invoke lab\.(?:break|capture|diagnose|down|exec|faults|heal|logs|reset|scale|ssh|status"
+    r"|trace|up)\b"
     r"|pytest checks/\S*)"
     r"(?!.* --(?:name|all)\b)"
 )
