@@ -164,8 +164,16 @@ def _headline(ground: Ground, sights: Sequence[Sight]) -> str:
         backend = way_on.backend(ground)
         who = f"{backend}" if backend is not None else ground.answer.hostname
         within = f" within {format_duration(took / 1e9)}" if took is not None else ""
-        return f"ANSWERED: {who}{within}; seen at {len(seen)} of {len(sights)} stations"
-    return f"NOT ANSWERED: {_end(ground, sights)}"
+        at = f"seen at {len(seen)} of {len(sights)} stations"
+        return f"ANSWERED: {who}{within}; {at}{_oddities(sights)}"
+    if any(sight.outcome is Outcome.STOPPED for sight in sights):
+        return f"NOT ANSWERED: {_end(ground, sights)}"
+    return f"NOT ANSWERED: {_end(ground, sights)}{_oddities(sights)}"
+
+
+def _oddities(sights: Sequence[Sight]) -> str:
+    odd = [named(sight) for sight in sights if sight.outcome is Outcome.ODD]
+    return f"; odd: {', '.join(odd)}" if odd else ""
 
 
 def _end(ground: Ground, sights: Sequence[Sight]) -> str:

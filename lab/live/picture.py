@@ -22,7 +22,7 @@ STATES: Mapping[Outcome, State] = {
 }
 WORDS: Mapping[State, str] = {state: str(outcome) for outcome, state in STATES.items()} | {
     State.ODD: "seen, but odd",
-    State.BROKEN: "lost here",
+    State.BROKEN: "ends here",
 }
 """What the colours of a trace mean here."""
 
@@ -67,7 +67,7 @@ def _seen(live: Live, trace: Trace) -> Trace:
     tasks = tuple(replace(t, stations=tuple(map(seen, t.stations))) for t in trace.tasks)
     held = (*(s.stations for s in sides), *(t.stations for t in tasks))
     stations = {station.id: station for some in held for station in some}
-    client = next((s.before for s in live.sights if s.before is not None), trace.client)
+    client = live.sights[0].before or trace.client
     steps = _steps([s for s in live.sights if s.station in stations], stations, client)
     count = 1 + next(n for n, sight in enumerate(live.sights) if sight.key is Key.IPVS)
     branches: tuple[Branch, ...] = ()
@@ -94,6 +94,8 @@ def _station(station: Station, sight: Sight | None) -> Station:
             station, state=State.BLOCKED, does=says, brief="", lines=(), evidence=(), verdicts=()
         )
     brief = str(sight.after or sight.before or sight.says)
+    if sight.outcome is Outcome.BEYOND:
+        brief = ""
     if sight.moments.opened is not None:
         brief += f"  +{milliseconds(sight.moments.opened)} ms"
     return replace(

@@ -32,11 +32,16 @@ look() {{
     printf '{_MARK} failed %s %s\\n' "$?" "$(tr '\\n' ' ' <"$d/complaint")"
 }}
 """
+_HAS_ENDED = """\
+has_ended() {
+    [ -s "$d/$1.pid" ] && ! kill -0 "$(cat "$d/$1.pid")"
+}
+"""
 _LISTEN = f"""\
 for name in {{names}}; do
     until grep -q 'listening on' "$d/$name.said"; do
         tries=$((tries - 1))
-        if [ $tries -lt 0 ] || ! kill -0 "$(cat "$d/$name.pid")"; then
+        if [ $tries -lt 0 ] || has_ended "$name"; then
             printf '{_MARK} deaf %s %s\\n' "$name" "$(tail -n 1 "$d/$name.said")"
             break
         fi
@@ -142,6 +147,7 @@ def start_script(
             '</dev/null >/dev/null 2>&1 &\necho $! >"$d/pid"\n',
             *(_look(look) for look in looks),
             f"tries={max(1, round(patience_s / 0.1))}\n",
+            _HAS_ENDED,
             _LISTEN.format(names=names),
             f"echo '{_MARK} done'\n",
         )
@@ -150,7 +156,8 @@ def start_script(
 
 def _guardian(points: Sequence[Point], life_s: float) -> str:
     """Return what runs while the capture lasts: it ends what it started, and clears up."""
-    lines = ["d=$1", "trap : TERM", "pids="]
+    # A signal may come at any moment: before there is anything to wait for, or just then.
+    lines = ["d=$1", "pids= ended=", "trap 'ended=yes; kill $pids' TERM"]
     for point in points:
         listen = (
             f"tcpdump --immediate-mode --time-stamp-precision=nano -n -U -s 0 -Z root "
@@ -164,7 +171,7 @@ def _guardian(points: Sequence[Point], life_s: float) -> str:
     lines += [
         f"sleep {life_s:g} &",
         'pids="$pids $!"',
-        "wait $!",
+        '[ -n "$ended" ] || wait $!',
         "kill $pids",
         "wait",
         '[ ! -e "$d/keep" ] || { : >"$d/ended"; exit; }',
@@ -190,7 +197,7 @@ def stop_script(directory: str, points: Sequence[Point], looks: Iterable[Look]) 
         ': >"$d/keep"\n',
         _LOOK,
         *(_look(look) for look in looks),
-        "end\n",
+        "end\n[ -e \"$d/ended\" ] || { echo 'the captures did not end' >&2; exit 1; }\n",
     ]
     for point in points:
         lines.append(f"echo '{_MARK} file {point.name}'\n[ ! -f $d/{point.name}.pcap ] || ")

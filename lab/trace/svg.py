@@ -136,7 +136,7 @@ def _heading(trace: Trace, width: int) -> Iterator[str]:
     broken = not trace.headline.startswith(("WHOLE", "ANSWERED"))
     colour = COLOURS[State.BROKEN if broken else State.OK][0]
     yield _text(MARGIN, 40, _summary(trace), size=22, weight=700)
-    yield _text(MARGIN, 66, _cut(trace.headline, width // 8), size=14, fill=colour, weight=600)
+    yield _text(MARGIN, 66, _cut(trace.headline, width // 9), size=14, fill=colour, weight=600)
     who = "this machine" if trace.origin == HERE else trace.origin
     x = _column_x(trace, trace.entry) + PADDING
     y = 92
@@ -272,7 +272,7 @@ def _legend(trace: Trace, height: int, words: Mapping[State, str]) -> Iterator[s
         yield _text(
             x, height - 50, f"{MARKS[state]} {words[state]}", size=13, fill=strip, weight=600
         )
-        x += 120
+        x += 130
     runs = " · ".join(f"{name} {value}" for name, value in trace.environment)
     yield _text(
         MARGIN, height - 24, f"lab {trace.lab}, looked at {trace.made} · {runs}", size=12,

@@ -144,8 +144,10 @@ def test_a_source_that_stayed_is_odd_and_its_answer_goes_astray() -> None:
     snat = sight(live, Key.SNAT)
     assert snat.outcome is ODD
     assert "its source stayed" in snat.says
-    assert not live.answered
     assert outcomes(live)[-1] is LOST
+    assert live.headline.startswith("NOT ANSWERED: seen up to REDIRECT of slot-2; no packet came")
+    assert "by another way: manager's docker_gwbridge (10.0.0.6:5000 → 172.19.0.1:" in live.back
+    assert live.headline.endswith("; odd: SNAT of worker")
 
 
 @pytest.mark.parametrize("scene", PORTS)

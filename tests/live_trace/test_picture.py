@@ -51,7 +51,7 @@ def test_stations_are_coloured_by_what_was_seen() -> None:
     assert colours("worker-bridge") == set(svg.COLOURS[picture.STATES[Outcome.SEEN]])
     assert colours("worker-mark") == set(svg.COLOURS[picture.STATES[Outcome.STOPPED]])
     assert colours("manager-mark") == set(svg.COLOURS[picture.STATES[Outcome.BEYOND]])
-    assert found["worker-mark"].get("aria-label") == "firewall mark: lost here on worker"
+    assert found["worker-mark"].get("aria-label") == "firewall mark: ends here on worker"
 
 
 def test_the_picture_shows_the_tunnel_of_this_very_request() -> None:

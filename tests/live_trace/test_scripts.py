@@ -25,9 +25,9 @@ TCPDUMP = """#!/bin/sh
 case $* in *"-i deaf0"*) echo 'tcpdump: deaf0: No such device exists' >&2; exit 1 ;; esac
 while [ $# -gt 1 ]; do [ "$1" != -w ] || file=$2; shift; done
 echo $$ >>{notes}
-echo "listening on $1" >&2
-trap 'kill $!; printf packets >"$file"; echo "2 packets dropped by kernel" >&2; exit 0' TERM
 sleep 60 &
+trap 'kill $!; printf packets >"$file"; echo "2 packets dropped by kernel" >&2; exit 0' TERM
+echo "listening on $1" >&2
 wait $!
 """
 POINTS = (
@@ -66,11 +66,13 @@ class Node:
 
     def start(self, *points: Point, life_s: float = 30) -> str:
         return self.run(
-            start_script(str(self.directory), points or POINTS, LOOKS, life_s=life_s, patience_s=5)
+            start_script(
+                str(self.directory), points or POINTS, LOOKS, life_s=life_s, patience_s=20
+            )
         )
 
-    def running(self) -> list[int]:
-        pids = [int(line) for line in self.notes.read_text().split()]
+    def running(self) -> list[str]:
+        pids = self.notes.read_text().split() if self.notes.exists() else []
         return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
