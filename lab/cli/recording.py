@@ -4,7 +4,6 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.tasks import task
@@ -16,18 +15,15 @@ from lab.cli.word import TaskWithOptionalWord
 from lab.errors import UsageError
 from lab.settings import count
 
-if TYPE_CHECKING:
-    pass
-
 STDOUT = "-"
 MOST_REQUESTS = 100
 
 
 @task(
     klass=TaskWithOptionalWord,
-    positional=["hop"],
+    positional=["at"],
     help={
-        "hop": "local, entry, bridge, sandbox, overlay, tunnel, link or task; all without one",
+        "at": "local, entry, bridge, sandbox, overlay, tunnel, link or task; all without one",
         "name": NAME,
         "from_": FROM,
         "file": "where to write; - for a pipe; a name with the time when not given",
@@ -38,7 +34,7 @@ MOST_REQUESTS = 100
 @command
 def capture(
     c: Context,
-    hop: str = "",
+    at: str = "",
     name: str | None = None,
     from_: str = "",
     file: str = "",
@@ -49,7 +45,7 @@ def capture(
     from lab import report
     from lab.evidence import Depth, look_at_what_answers
     from lab.live.pcap import write_pcapng
-    from lab.live.points import chosen, points
+    from lab.live.points import chosen, expect_possible, points
     from lab.live.record import SCHEMA, Record, content, told
     from lab.live.taking import Scene, record
     from lab.session import open_lab, place_of
@@ -60,6 +56,7 @@ def capture(
     if how_many > MOST_REQUESTS:
         raise UsageError(f"--requests is {how_many}", details=f"expected {MOST_REQUESTS} or less")
     lab = open_lab(lab_name(c, name))
+    expect_possible(at, [node.name for node in lab.topology.nodes])
     target = file or f"capture-{lab.name}-{datetime.now():%Y%m%d-%H%M%S}.pcapng"
     _expect_writable(target, as_json=as_json)
     request = request_of(lab, from_)
@@ -67,9 +64,9 @@ def capture(
     with steps.step("Looking at all nodes"):
         situation, silent = look_at_what_answers(place_of(lab), Depth.RULES)
     scene = Scene(lab.name, place_of(lab), situation, tuple(silent))
-    where = chosen(points(situation), hop)
+    where = chosen(points(situation), at)
     catch, sent = record(scene, request, where, steps, count=how_many)
-    made = Record(lab.name, target, catch, sent)
+    made = Record(lab.name, target, catch, sent, scene.silent)
     _write(target, write_pcapng(catch.recordings(), made.remark))
     if as_json:
         report.print_json(SCHEMA, content(made))

@@ -83,6 +83,20 @@ def points(situation: Situation) -> tuple[Point, ...]:
     )
 
 
+def expect_possible(word: str, nodes: Sequence[str]) -> None:
+    """Refuse a word that can name no place, before any node is looked at.
+
+    Raises:
+        UsageError: It is neither a hop nor begins with a node and a hop.
+    """
+    names = [str(hop) for hop in Hop] + [f"{node}-{hop}" for node in nodes for hop in Hop]
+    if word and word not in names and not word.startswith(tuple(f"{n}-task-" for n in nodes)):
+        raise UsageError(
+            f"There is no hop {word!r} to capture at",
+            details=f"on all nodes: {', '.join(Hop)}\none alone: {nodes[0]}-{Hop.BRIDGE}, ...",
+        )
+
+
 def chosen(found: Sequence[Point], word: str) -> tuple[Point, ...]:
     """Return the places a word names: a hop on all nodes, or one place; all without a word.
 

@@ -11,12 +11,16 @@ SCHEMA = "lab.capture/v1"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A capture, and where it was written; ``file`` is ``-`` for standard output."""
+    """A capture, and where it was written; ``file`` is ``-`` for standard output.
+
+    ``silent`` are nodes that do not answer: nothing was captured there.
+    """
 
     lab: str
     file: str
     catch: Catch
     sent: Round
+    silent: tuple[str, ...] = ()
 
     @property
     def remark(self) -> str:
@@ -39,6 +43,7 @@ def told(record: Record) -> str:
     for point, found in record.catch.packets.items():
         lines.append(f"  {point.name:<{width}}  {len(found):>5}  {point}")
     lines += [f"  {p.name:<{width}}  {why}" for p, why in record.catch.deaf.items()]
+    lines += [f"not captured: anything on {node}, which does not answer" for node in record.silent]
     lines += _clock_notes(record.catch)
     if record.file != "-":
         lines += [f"Written: {record.file}", f"  wireshark {record.file}"]
@@ -67,6 +72,7 @@ def content(record: Record) -> dict[str, object]:
             }
             for point in dict.fromkeys((*record.catch.packets, *record.catch.deaf))
         ],
+        "silent": list(record.silent),
         "clocks_unknown": list(record.catch.clocks.unknown),
     }
 

@@ -272,7 +272,7 @@ def _legend(trace: Trace, height: int, words: Mapping[State, str]) -> Iterator[s
         yield _text(
             x, height - 50, f"{MARKS[state]} {words[state]}", size=13, fill=strip, weight=600
         )
-        x += 130
+        x += 120
     runs = " · ".join(f"{name} {value}" for name, value in trace.environment)
     yield _text(
         MARGIN, height - 24, f"lab {trace.lab}, looked at {trace.made} · {runs}", size=12,

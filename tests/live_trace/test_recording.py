@@ -10,7 +10,7 @@ from lab.cli import recording
 from lab.errors import UsageError
 from lab.hops.observations import THIS_MACHINE
 from lab.live.asking import errand
-from lab.live.points import Hop, chosen, on_the_way, points
+from lab.live.points import Hop, chosen, expect_possible, on_the_way, points
 from lab.live.record import Record, content, told
 from tests.live_trace.scenes import asked, catch, situation
 
@@ -40,6 +40,14 @@ def test_a_word_chooses_a_hop_on_all_nodes_or_one_place() -> None:
     assert "local, entry, bridge, sandbox, overlay, tunnel, link, task" in caught.value.details
 
 
+def test_a_word_that_can_name_nothing_is_refused_at_once() -> None:
+    for word in ("", "link", "worker-link", "worker-task-slot-1"):
+        expect_possible(word, ["manager", "worker"])
+    for word in ("links", "nobody-link", "worker"):
+        with pytest.raises(UsageError, match="There is no hop"):
+            expect_possible(word, ["manager", "worker"])
+
+
 def test_a_request_from_outside_comes_by_the_outer_interface() -> None:
     found = points(situation())
     outside = {p.name for p in on_the_way(found, "manager", local=False)}
@@ -63,6 +71,8 @@ def test_what_was_written_is_told_place_by_place() -> None:
     assert "manager-link" in text
     assert "Written: some.pcapng" in text
     assert "Written" not in told(Record("article", "-", RECORD.catch, RECORD.sent))
+    alone = Record("article", "-", RECORD.catch, RECORD.sent, ("worker",))
+    assert "not captured: anything on worker, which does not answer" in told(alone)
     document = json.loads(json.dumps(content(RECORD)))
     assert document["answered"] == 1
     assert sum(p["packets"] for p in document["places"]) == sum(
