@@ -22,6 +22,7 @@ from lab.cli.options import (
     recorded_steps,
     wants_json,
 )
+from lab.cli.recording import capture
 from lab.cli.seeing import diagnose, trace
 from lab.cli.word import TaskWithOptionalWord
 from lab.errors import LabError, UsageError
@@ -370,6 +371,6 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
 namespace = Collection(bench)
 making = (up, down, reset, snapshot, restore)
 using = (status_, list_, ssh, exec_, logs, scale, doctor, image)
-seeing = (diagnose, trace, bundle)
+seeing = (diagnose, trace, capture, bundle)
 breaking = (break_, heal, faults)
 namespace.add_collection(Collection("lab", *making, *using, *seeing, *breaking))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _ABOUT_A_LAB = re.compile(
-    r"\b(invoke lab\.(?:break|bundle|diagnose|down|exec|faults|heal|logs|reset|scale|ssh|status"
-    r"|up)\b"
+    r"\b(invoke lab\.(?:break|bundle|capture|diagnose|down|exec|faults|heal|logs|reset|scale|ssh"
+    r"|status|trace|up)\b"
     r"|pytest checks/\S*)"
     r"(?!.* --(?:name|all)\b)"
 )

@@ -47,9 +47,9 @@ class _Marks(RegexHighlighter):
 
     base_style = "lab."
     highlights: ClassVar = [
-        r"^(?P<bad>BROKEN\b.*)",
+        r"^(?P<bad>(?:BROKEN|NOT ANSWERED)\b.*)",
         r"(?P<bad>\bBROKEN\b|✗)",
-        r"(?P<good>^WHOLE\b.*|\bok\b|✓)",
+        r"(?P<good>^(?:WHOLE|ANSWERED)\b.*|\bok\b|✓)",
         r"(?P<dim>\bblocked\b|\bnot seen\b)",
         r"^  (?P<label>[a-z][a-z ]{1,12}?)(?= {2})",
         r"^  (?P<label>[▼═] .*)",

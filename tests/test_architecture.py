@@ -41,7 +41,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.saved", "lab.trace"),
     ("lab.cold", "lab.warm", "lab.writeup"),
     ("lab.doctor", "lab.evidence", "lab.lifecycle", "lab.look"),
-    ("lab.faults",),
+    ("lab.faults", "lab.live"),
     ("lab.bench", "lab.report", "lab.session"),
     ("lab.bundle",),
     ("lab.cli",),
@@ -58,6 +58,7 @@ FAMILIES: Mapping[str, str] = {
     "lab.faults.*": "lab.faults",
     "lab.hops.*": "lab.hops",
     "lab.image.*": "lab.image",
+    "lab.live.*": "lab.live",
     "lab.providers.*": "lab.providers",
     "lab.topology_*": "lab.topology",
     "lab.trace.*": "lab.trace",
@@ -65,12 +66,34 @@ FAMILIES: Mapping[str, str] = {
 }
 """Modules that share one place in ``LAYERS``."""
 
+ACTING = frozenset(
+    {
+        "lab.errors",
+        "lab.evidence",
+        "lab.facts",
+        "lab.hops",
+        "lab.parallel",
+        "lab.sending",
+        "lab.shell",
+        "lab.steps",
+        "lab.trace",
+    }
+)
+"""What the parts of the live trace may use that send and capture."""
+
 ONLY: Mapping[str, frozenset[str]] = {
     "lab.topology*": frozenset({"lab.errors"}),
     "lab.facts.gather": frozenset({"lab.errors", "lab.shell"}),
     "lab.facts*": frozenset({"lab.errors"}),
     "lab.hops*": frozenset({"lab.errors", "lab.facts", "lab.topology"}),
     "lab.diagnosis*": frozenset({"lab.errors", "lab.facts", "lab.hops"}),
+    "lab.live.asking": ACTING,
+    "lab.live.capturing": ACTING,
+    "lab.live.taking": ACTING,
+    "lab.live*": frozenset(
+        {"lab.diagnosis", "lab.errors", "lab.facts", "lab.hops", "lab.pages", "lab.trace"}
+        | {"lab.units"}
+    ),
     "lab.trace*": frozenset({"lab.diagnosis", "lab.errors", "lab.facts", "lab.hops", "lab.pages"}),
     "lab.writeup*": frozenset(
         {"lab.diagnosis", "lab.errors", "lab.hops", "lab.pages", "lab.redact", "lab.trace"}

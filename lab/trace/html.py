@@ -2,6 +2,7 @@
 
 from lab.pages import drawn, page
 from lab.trace.model import Trace
+from lab.trace.svg import WORDS
 from lab.trace.svg import render as picture
 from lab.trace.text import MARKS
 
@@ -13,4 +14,5 @@ def render(trace: Trace) -> str:
 
 def parts(trace: Trace) -> dict[str, object]:
     """Return what a page needs that shows a trace with ``trace-parts.html``."""
-    return {"trace": trace, "picture": drawn(picture(trace, link=True)), "marks": MARKS}
+    drawing = drawn(picture(trace, link=True))
+    return {"trace": trace, "picture": drawing, "marks": MARKS, "words": WORDS}

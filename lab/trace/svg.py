@@ -64,12 +64,17 @@ class Group:
     height: int
 
 
-def render(trace: Trace, *, link: bool = False) -> str:
+WORDS: Mapping[State, str] = {state: str(state) for state in State}
+"""What the colours mean, unless a picture says otherwise."""
+
+
+def render(trace: Trace, *, link: bool = False, words: Mapping[State, str] = WORDS) -> str:
     """Return the picture.
 
     Args:
         trace: What to draw.
         link: Whether each station is a link to ``#its-id``, for a page that holds the evidence.
+        words: What the colours mean.
     """
     boxes: dict[str, Box] = {}
     groups: list[Group] = []
@@ -93,8 +98,8 @@ def render(trace: Trace, *, link: bool = False) -> str:
         *(_frame(group) for group in groups),
         *_quiet_lines(trace, boxes),
         *_way(trace, boxes),
-        *(_station(box, link=link) for box in boxes.values()),
-        *_legend(trace, height),
+        *(_station(box, words, link=link) for box in boxes.values()),
+        *_legend(trace, height, words),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -128,10 +133,10 @@ def _summary(trace: Trace) -> str:
 
 
 def _heading(trace: Trace, width: int) -> Iterator[str]:
-    broken = not trace.headline.startswith("WHOLE")
+    broken = not trace.headline.startswith(("WHOLE", "ANSWERED"))
     colour = COLOURS[State.BROKEN if broken else State.OK][0]
     yield _text(MARGIN, 40, _summary(trace), size=22, weight=700)
-    yield _text(MARGIN, 66, _cut(trace.headline, width // 8), size=14, fill=colour, weight=600)
+    yield _text(MARGIN, 66, _cut(trace.headline, width // 9), size=14, fill=colour, weight=600)
     who = "this machine" if trace.origin == HERE else trace.origin
     x = _column_x(trace, trace.entry) + PADDING
     y = 92
@@ -166,7 +171,7 @@ def _frame(group: Group) -> str:
     )
 
 
-def _station(box: Box, *, link: bool) -> str:
+def _station(box: Box, words: Mapping[State, str], *, link: bool) -> str:
     station = box.station
     strip, ground = COLOURS[station.state]
     dashed = ' stroke-dasharray="5 3"' if station.state in (State.BLOCKED, State.UNSEEN) else ""
@@ -178,20 +183,20 @@ def _station(box: Box, *, link: bool) -> str:
         f'fill="{ground}" stroke="{strip}" stroke-width="{broad}"{dashed}/>'
         f'<rect x="{box.x}" y="{box.y}" width="8" height="{STATION}" rx="4" fill="{strip}"/>'
         + _text(box.x + 18, box.y + 21, MARKS[station.state], size=15, fill=strip, weight=700)
-        + _text(box.x + 36, box.y + 21, _named(station), size=14, weight=600)
+        + _text(box.x + 36, box.y + 21, _named(station, words), size=14, weight=600)
         + _text(box.x + 18, box.y + 40, _cut(station.brief, LONGEST), size=12, mono=True)
     )
     if link:
-        label = escape(f"{_named(station)} on {station.node}")
+        label = escape(f"{_named(station, words)} on {station.node}")
         return f'<a href="#{escape(station.id)}" aria-label="{label}">{drawn}</a>'
     return f"<g>{drawn}</g>"
 
 
-def _named(station: Station) -> str:
+def _named(station: Station, words: Mapping[State, str]) -> str:
     if station.state is State.OK:
         return station.title  # the sign and the colour say it
     failed = station.failed[0].check if station.failed else ""
-    return f"{station.title}: {station.state} {failed}".rstrip()
+    return f"{station.title}: {words[station.state]} {failed}".rstrip()
 
 
 def _quiet_lines(trace: Trace, boxes: Mapping[str, Box]) -> Iterator[str]:
@@ -260,15 +265,17 @@ def _arrow(here: Box, there: Box, step: Step) -> Iterator[str]:
         yield _text(left, y + 19, f"→ {step.outer.destination}", size=11, mono=True)
 
 
-def _legend(trace: Trace, height: int) -> Iterator[str]:
+def _legend(trace: Trace, height: int, words: Mapping[State, str]) -> Iterator[str]:
     x = MARGIN
     for state in State:
         strip = COLOURS[state][0]
-        yield _text(x, height - 50, f"{MARKS[state]} {state}", size=13, fill=strip, weight=600)
+        yield _text(
+            x, height - 50, f"{MARKS[state]} {words[state]}", size=13, fill=strip, weight=600
+        )
         x += 120
-    words = " · ".join(f"{name} {value}" for name, value in trace.environment)
+    runs = " · ".join(f"{name} {value}" for name, value in trace.environment)
     yield _text(
-        MARGIN, height - 24, f"lab {trace.lab}, looked at {trace.made} · {words}", size=12,
+        MARGIN, height - 24, f"lab {trace.lab}, looked at {trace.made} · {runs}", size=12,
         fill="#475569",
     )  # fmt: skip
 

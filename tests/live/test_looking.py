@@ -32,6 +32,14 @@ SHOWS = {
     "invoke lab.trace -o json": '"schema": "lab.trace/v1"',
 }
 """The commands of docs/trace.md, and a piece of what each must show."""
+LIVE_SHOWS = {
+    "invoke lab.trace --live --from host": "ANSWERED: slot-",
+    "invoke lab.trace --live -o html > live.html": "</html>",
+    "invoke lab.capture": "1 of 1 requests answered",
+    "invoke lab.capture link --from worker --file link.pcapng": "Written: link.pcapng",
+    "invoke lab.capture manager-bridge --file - > bridge.pcapng": "manager-bridge",
+}
+"""The same of those that send a request: tests/live/test_live_trace.py types them."""
 README_PICTURE = "invoke lab.trace -o svg > docs/images/ingress-path.svg"
 BREAK = f"invoke lab.exec worker -- {SANDBOX} iptables -t mangle -F PREROUTING"
 
@@ -79,7 +87,7 @@ def diagnosis(lab: LabSession, *options: str) -> tuple[int, dict[str, object]]:
 
 
 def test_every_command_of_the_trace_is_known() -> None:
-    assert set(shown("trace.md")) == {*SHOWS, README_PICTURE}
+    assert set(shown("trace.md")) == {*SHOWS, *LIVE_SHOWS, README_PICTURE}
 
 
 @pytest.mark.parametrize("line", SHOWS)

@@ -36,6 +36,7 @@ HERE = {
     "invoke --list": "lab.doctor",
     "invoke lab.status": "hello-a.1",
     "invoke lab.trace": "firewall mark",
+    "invoke lab.trace --live": "ANSWERED: slot-",
     "invoke lab.ssh worker": "worker",
     "invoke lab.exec manager -- docker node ls": "Leader",
     "invoke lab.break mark-lost": "Injected mark-lost",

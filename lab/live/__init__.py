@@ -1,0 +1,1 @@
+"""One real request, seen at every place it passes: by packet capture and connection tables."""

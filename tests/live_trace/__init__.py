@@ -1,0 +1,1 @@
+"""Tests of the live trace, on what real nodes captured."""
