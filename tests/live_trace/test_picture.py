@@ -14,8 +14,9 @@ from lab.live.model import Outcome
 from lab.trace import svg
 from lab.trace.build import Request, trace
 from lab.trace.model import Trace
+from tests.browser import opened
 from tests.live_trace.scenes import ENTRY, PORTS, seen, situation
-from tests.trace.test_pictures import boxes, clicking, opened
+from tests.trace.test_pictures import boxes, clicking
 
 
 def way() -> Trace:
@@ -73,9 +74,9 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes_what_it_is_told() -> 
 
 
 @pytest.mark.browser
-def test_a_click_on_a_station_shows_the_packet_that_was_captured_there(tmp_path: Path) -> None:
+def test_a_click_on_a_station_shows_the_packet_that_was_captured_there() -> None:
     page = clicking(picture.as_html(seen("across"), way()), "worker-mark")
-    shown = opened(page, tmp_path, "--dump-dom", "--virtual-time-budget=2000")
+    shown = opened(page, "--dump-dom", "--virtual-time-budget=2000")
     panel = re.search(r'<div[^>]* id="evidence"([^>]*)>(.*?)</div>\s*<h2>Hop by hop', shown, re.S)
     assert panel
     assert "hidden" not in panel[1]
@@ -89,7 +90,7 @@ def test_a_click_on_a_station_shows_the_packet_that_was_captured_there(tmp_path:
 def test_a_browser_draws_the_page(tmp_path: Path) -> None:
     drawn = tmp_path / "page.png"
     page = picture.as_html(seen("swallowed"), way())
-    opened(page, tmp_path, "--window-size=1280,2600", f"--screenshot={drawn}")
+    opened(page, "--window-size=1280,2600", f"--screenshot={drawn}")
     data = drawn.read_bytes()
     assert data.startswith(b"\x89PNG")
     assert int.from_bytes(data[16:20]) == 1280
