@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.evidence import Evidence
+from checks.looking import Looking
 from checks.proving import BLOCKED
 from lab.advice import CHECKOUT
 from lab.diagnosis.model import Diagnosis
@@ -15,7 +15,6 @@ from lab.errors import LabError
 from lab.hops.catalogue import JUDGES
 from lab.hops.situation import Situation
 from lab.hops.verdict import Verdict
-from lab.session import typed_for
 from lab.trace.build import Request, trace
 from lab.trace.model import Trace
 from lab.writeup.forms import form_of
@@ -25,7 +24,7 @@ Reports = Mapping[str, Sequence[object]]
 ORDER = {judge.check.id: place for place, judge in enumerate(JUDGES)}
 
 
-def write(file: Path, reports: Reports, evidence: Evidence) -> None:
+def write(file: Path, reports: Reports, evidence: Looking) -> None:
     """Write the report of a run that has ended.
 
     Raises:
@@ -36,20 +35,18 @@ def write(file: Path, reports: Reports, evidence: Evidence) -> None:
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     kept = evidence.kept()
     situation, diagnosis = kept if kept is not None else (None, None)
-    lab = evidence.lab
-    pace = lab.state.pace
     writeup = Writeup(
-        lab=lab.name,
-        provider=lab.state.provider,
-        remark="" if pace <= 1 else f"machines emulated in software, deadlines times {pace:g}",
+        lab=evidence.name,
+        provider=evidence.provider,
+        remark=evidence.remark,
         made=made,
         version=f"swarm-ingress-lab {_version()}",
         nodes=tuple(_nodes(situation)) if situation else (),
         rows=tuple(sorted(_rows(reports, diagnosis.verdicts if diagnosis else ()), key=_place)),
         diagnosis=diagnosis,
-        trace=_trace(situation, diagnosis, lab.name, made),
+        trace=_trace(situation, diagnosis, evidence.name, made),
     )
-    file.write_text(form(writeup, typed_for(lab)), encoding="utf-8")
+    file.write_text(form(writeup, evidence.typed), encoding="utf-8")
 
 
 def _version() -> str:

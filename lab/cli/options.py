@@ -1,10 +1,19 @@
 """What the options that many commands share mean."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 
 from lab.errors import UsageError
 from lab.settings import Output, choice, setting
 
+if TYPE_CHECKING:
+    from lab.attached import Wish
+
+INVENTORY = "look at your own hosts instead: an inventory file, read-only"
+SERVICE = "with --inventory: which service"
+PORT = "with --inventory: which of its published ports, such as 443 or 53/udp"
 NAME = "which lab (LAB_NAME, default: article)"
 OUTPUT = "text or json (LAB_OUTPUT)"
 
@@ -30,3 +39,20 @@ def wants_json(c: Context, given: str) -> bool:
     """Say whether ``-o json`` is asked for."""
     word = option_value(c, "output", given, Output.TEXT)
     return choice("output", word, Output) is Output.JSON
+
+
+def attach_wish(inventory: str, service: str, port: str, name: str | None) -> "Wish | None":
+    """Return what is to be looked at on somebody's own hosts; None when a lab is meant.
+
+    Raises:
+        UsageError: The options contradict each other.
+    """
+    if not inventory:
+        if service or port:
+            raise UsageError("--service and --port are for --inventory: a lab has one of each")
+        return None
+    from lab.attached import Wish
+
+    if name is not None:
+        raise UsageError("--name and --inventory contradict each other")
+    return Wish(Path(inventory).expanduser(), service, port)

@@ -92,6 +92,7 @@ def join_readings(readings: Sequence[NodeReading], *, service: str) -> ClusterFa
         members=view.members if view else (),
         service=named,
         tasks=tuple(task for task in tasks if named and task.service_id == named.id),
+        services=tuple(s.name for s in view.services) if view else (),
     )
 
 

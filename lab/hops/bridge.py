@@ -3,6 +3,7 @@
 from lab.facts.addresses import PolicyRule, Route
 from lab.hops.judge import judge
 from lab.hops.situation import BRIDGE, Situation
+from lab.hops.surroundings import bridge_subnet, gateway
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
 KERNEL_TABLES = frozenset({"local", "main", "default", "255", "254", "253"})
@@ -23,14 +24,14 @@ def bridge_is_in_place(situation: Situation, name: str) -> Finding:
     """Compare Docker's word and the interface with the topology."""
     bridge = situation.bridge(name)
     host = situation.cluster.node(name).host
-    gateway = situation.topology.bridge_gateway
-    wanted = situation.topology.bridge.subnet
+    own = gateway(situation, name)
+    wanted = bridge_subnet(situation, name)
     interface = host.interface(BRIDGE)
     held = [str(a) for a in interface.addresses if a.version == 4] if interface else []
     up = interface is not None and "UP" in interface.flags
     return Finding(
-        ok=bridge.subnets == (wanted,) and up and held == [f"{gateway}/{wanted.prefixlen}"],
-        expected=f"subnet {wanted}, {gateway}/{wanted.prefixlen} on the interface, up",
+        ok=bridge.subnets == (wanted,) and up and held == [f"{own}/{wanted.prefixlen}"],
+        expected=f"subnet {wanted}, {own}/{wanted.prefixlen} on the interface, up",
         found=f"subnet {', '.join(map(str, bridge.subnets))}, {', '.join(held) or 'no address'}"
         f" on the interface{'' if interface else ', which does not exist'}"
         f"{', up' if up else ', down'}",

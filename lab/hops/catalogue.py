@@ -17,6 +17,7 @@ from lab.hops import (
 )
 from lab.hops.judge import Judge, slot_name
 from lab.hops.situation import Situation
+from lab.hops.surroundings import slots
 from lab.hops.verdict import Scope, Verdict
 
 JUDGES: tuple[Judge, ...] = (
@@ -87,7 +88,12 @@ def subjects(situation: Situation, scope: Scope) -> tuple[str, ...]:
         case Scope.NODE:
             return tuple(node.name for node in topology.nodes)
         case Scope.SLOT:
-            return tuple(slot_name(n + 1) for n in range(topology.service.replicas))
+            return tuple(map(slot_name, slots(situation)))
+
+
+def asked(situation: Situation) -> Iterator[Judge]:
+    """Yield the judges that are asked about a situation: all of them, but for what is left out."""
+    return (judge for judge in JUDGES if judge.check.id not in situation.left_out)
 
 
 def judge_all(situation: Situation) -> Iterator[Verdict]:
@@ -96,7 +102,7 @@ def judge_all(situation: Situation) -> Iterator[Verdict]:
     Raises:
         FactUnavailable: Something was not probed or sent that a judge needs.
     """
-    for judge in JUDGES:
+    for judge in asked(situation):
         for subject in subjects(situation, judge.check.scope):
             yield judge(situation, subject)
 
@@ -116,7 +122,7 @@ def path_to(situation: Situation, verdict: Verdict) -> tuple[Verdict, ...]:
 
 
 def _earlier(situation: Situation, verdict: Verdict) -> Iterator[Verdict]:
-    for judge in JUDGES:
+    for judge in asked(situation):
         if judge.check.id == verdict.check:
             return
         for subject in subjects(situation, judge.check.scope):

@@ -49,14 +49,31 @@ def test_a_line_outside_every_section_is_said() -> None:
 
 
 def test_a_failed_command_is_unavailable_with_the_command_to_type() -> None:
-    text = "@@@ begin ingress_sbox ipvs\n\n@@@ end 127\n@@! sh: ipvsadm: not found\n@@@ done\n"
+    text = "@@@ begin ingress_sbox ipvs\n\n@@@ end 1\n@@! sh: no memory\n@@@ done\n"
     answers = parse_batch(text, node="worker")
     with pytest.raises(FactUnavailable) as caught:
         answers.answer("ingress_sbox", IPVS)
-    assert caught.value.details == "exit code 127: sh: ipvsadm: not found"
+    assert caught.value.details == "exit code 1: sh: no memory"
     assert caught.value.hint == (
         "on worker: nsenter --net=/var/run/docker/netns/ingress_sbox ipvsadm -Ln"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "program"),
+    [
+        ("sh: 1: eval: ipvsadm: not found", "ipvsadm"),
+        ("bash: line 3: nsenter: command not found", "nsenter"),
+        ("", "ipvsadm"),
+    ],
+)
+def test_a_missing_program_is_said_with_what_installs_it(said: str, program: str) -> None:
+    text = f"@@@ begin ingress_sbox ipvs\n\n@@@ end 127\n@@! {said}\n@@@ done\n"
+    with pytest.raises(FactUnavailable) as caught:
+        parse_batch(text, node="worker").answer("ingress_sbox", IPVS)
+    assert caught.value.brief == f"worker: {program} is not installed"
+    package = {"ipvsadm": "ipvsadm", "nsenter": "util-linux"}[program]
+    assert caught.value.hint == f"on worker: apt-get install {package}, or dnf install {package}"
 
 
 def test_a_namespace_that_cannot_be_entered_says_why() -> None:
