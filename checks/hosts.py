@@ -1,12 +1,9 @@
 """Somebody's own hosts under examination: ``pytest checks/ --inventory FILE --service NAME``."""
 
-from collections.abc import Mapping
-
 from checks.looking import Looking
 from lab import evidence
 from lab.attached import Attached
 from lab.diagnosis.words import Typed
-from lab.errors import LabError, NotRunning
 
 
 class HostsEvidence(Looking):
@@ -44,18 +41,3 @@ class HostsEvidence(Looking):
 
     def open_connections(self) -> None:
         """They are open: the hosts were looked at to know what can be asked."""
-
-
-def expect_all_answer(silent: Mapping[str, LabError]) -> None:
-    """Make sure that every host of an inventory could be looked at.
-
-    A check that was not asked of a host would look as if it had held there.
-
-    Raises:
-        NotRunning: Some could not.
-    """
-    if not silent:
-        return
-    told = "\n".join(f"{error.brief}\n{error.details}".strip() for error in silent.values())
-    hint = next((error.hint for error in silent.values() if error.hint), "")
-    raise NotRunning(f"cannot be looked at: {', '.join(silent)}", details=told, hint=hint)

@@ -4,7 +4,7 @@ What a lab's topology promises is read here from the swarm itself, and judges on
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
@@ -76,22 +76,29 @@ class Attached:
 
 
 @contextmanager
-def attached(wish: Wish, *, parallel: int = 8) -> Iterator[Attached]:
+def attached(wish: Wish, *, all_or_none: bool = False, parallel: int = 8) -> Iterator[Attached]:
     """Look at the hosts of an inventory, ``parallel`` at a time; hold on as long as the body runs.
+
+    Args:
+        wish: What to look at.
+        all_or_none: Whether one host that cannot be looked at is an error.
+        parallel: How many hosts are asked at any moment.
 
     Raises:
         TopologyInvalid: The inventory is wrong.
         UsageError: A host is in no swarm, or the swarm has no such service or port.
-        NotRunning: No host, or no manager, answers.
+        NotRunning: No host answers, or not all of them where all must.
     """
     inventory = load_inventory(wish.inventory)
     with open_hosts(inventory, parallel=parallel) as shells:
         silent: dict[str, LabError] = expect_all(shells, parallel=parallel)
+        _expect_answers(wish, shells, silent, all_or_none=all_or_none)
         here = tuple(shell for shell in shells if shell.node not in silent)
         facts, unread = gather_willing(
             here, service=wish.service, parallel=parallel, timeout_s=LOOK_S * pace()
         )
         silent |= unread
+        _expect_answers(wish, shells, silent, all_or_none=all_or_none)
         _expect_swarm(wish, facts, silent)
         yield _attach(wish, inventory, shells, facts, silent)
 
@@ -142,13 +149,25 @@ def _attach(
     )
 
 
+def _expect_answers(
+    wish: Wish,
+    shells: Sequence[HostShell],
+    silent: Mapping[str, LabError],
+    *,
+    all_or_none: bool,
+) -> None:
+    if not silent or (len(silent) < len(shells) and not all_or_none):
+        return
+    everyone = len(silent) == len(shells)
+    who = f"no host of {wish.inventory} can" if everyone else f"{', '.join(silent)} cannot"
+    raise NotRunning(
+        f"{who} be looked at",
+        details="\n".join(f"{e.brief}\n{e.details}".strip() for e in silent.values()),
+        hint=next((error.hint for error in silent.values() if error.hint), ""),
+    )
+
+
 def _expect_swarm(wish: Wish, facts: ClusterFacts, silent: Mapping[str, LabError]) -> None:
-    if not facts.nodes:
-        raise NotRunning(
-            f"no host of {wish.inventory} can be looked at",
-            details="\n".join(f"{e.brief}\n{e.details}".strip() for e in silent.values()),
-            hint=next((error.hint for error in silent.values() if error.hint), ""),
-        )
     outside = [n for n in facts.nodes if n.swarm.state is SwarmState.INACTIVE]
     if outside:
         names = ", ".join(node.node for node in outside)

@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 
-from lab.attached import NOT_ASKED, Attached, Wish, _attach, _expect_swarm, numbered, pace
+from lab.attached import (
+    NOT_ASKED,
+    Attached,
+    Wish,
+    _attach,
+    _expect_answers,
+    _expect_swarm,
+    numbered,
+    pace,
+)
 from lab.diagnosis.examine import diagnose
 from lab.diagnosis.text import render
 from lab.errors import LabError, NotRunning, UsageError
@@ -200,9 +209,6 @@ def test_hosts_that_are_no_swarm_are_told() -> None:
     wish = Wish(FILE, "web")
     whole = facts_of("web")
     silent: dict[str, LabError] = {"manager": NotRunning("manager: no", hint="ssh manager true")}
-    with pytest.raises(NotRunning, match=r"no host of prod\.yaml can be looked at") as caught:
-        _expect_swarm(wish, replace(whole, nodes=()), silent)
-    assert caught.value.hint == "ssh manager true"
     outside = replace(
         whole.nodes[1], swarm=replace(whole.nodes[1].swarm, state=SwarmState.INACTIVE)
     )
@@ -211,6 +217,19 @@ def test_hosts_that_are_no_swarm_are_told() -> None:
     with pytest.raises(UsageError, match="no manager of the swarm answers") as refused:
         _expect_swarm(wish, replace(whole, nodes=whole.nodes[1:], members=()), silent)
     assert "manager: no" in refused.value.details
+
+
+def test_hosts_that_do_not_answer_are_told() -> None:
+    wish = Wish(FILE, "web")
+    shells = tuple(shell_to(host, inventory(), Path("/x")) for host in inventory().hosts)
+    one: dict[str, LabError] = {"manager": NotRunning("manager: no", hint="ssh manager true")}
+    _expect_answers(wish, shells, one, all_or_none=False)
+    with pytest.raises(NotRunning, match="manager cannot be looked at") as caught:
+        _expect_answers(wish, shells, one, all_or_none=True)
+    assert (caught.value.hint, caught.value.details) == ("ssh manager true", "manager: no")
+    both = {**one, "worker1": NotRunning("worker1: no")}
+    with pytest.raises(NotRunning, match=r"no host of prod\.yaml can be looked at"):
+        _expect_answers(wish, shells, both, all_or_none=False)
 
 
 def test_a_role_that_is_not_true_is_a_finding() -> None:
