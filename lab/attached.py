@@ -17,6 +17,7 @@ from lab.facts.docker_model import PublishedPort, Service, SwarmState
 from lab.facts.gather import gather_willing
 from lab.facts.model import ClusterFacts, NodeFacts
 from lab.hops.catalogue import JUDGES
+from lab.hops.layouts import unknown_layouts
 from lab.hops.surroundings import COMING
 from lab.hops.verdict import Hop
 from lab.host_shell import HostShell, expect_all, open_hosts
@@ -136,7 +137,10 @@ def _attach(
         published={},
         deadline=Deadlines(pace()),
         strangers=strangers(facts),
-        left_out=NOT_ASKED,
+        left_out={
+            **NOT_ASKED,
+            **unknown_layouts((node.node, node.engine_version) for node in facts.nodes),
+        },
     )
     return Attached(
         name=wish.inventory.name,

@@ -93,7 +93,7 @@ def _ask(situation: Situation) -> tuple[tuple[Verdict, ...], tuple[Unasked, ...]
     unasked: list[Unasked] = []
     for judge in JUDGES:
         for subject in subjects(situation, judge.check.scope):
-            left_out = situation.left_out.get(judge.check.id)
+            left_out = situation.why_left_out(judge.check.id, subject)
             if left_out is not None:
                 unasked.append(Unasked(judge.check.id, subject, left_out))
                 continue

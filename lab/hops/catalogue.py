@@ -91,9 +91,13 @@ def subjects(situation: Situation, scope: Scope) -> tuple[str, ...]:
             return tuple(map(slot_name, slots(situation)))
 
 
-def asked(situation: Situation) -> Iterator[Judge]:
-    """Yield the judges that are asked about a situation: all of them, but for what is left out."""
-    return (judge for judge in JUDGES if judge.check.id not in situation.left_out)
+def asked(situation: Situation, judge: Judge) -> tuple[str, ...]:
+    """Return whom a check is asked about: all subjects of its scope, but for what is left out."""
+    return tuple(
+        subject
+        for subject in subjects(situation, judge.check.scope)
+        if situation.why_left_out(judge.check.id, subject) is None
+    )
 
 
 def judge_all(situation: Situation) -> Iterator[Verdict]:
@@ -102,8 +106,8 @@ def judge_all(situation: Situation) -> Iterator[Verdict]:
     Raises:
         FactUnavailable: Something was not probed or sent that a judge needs.
     """
-    for judge in asked(situation):
-        for subject in subjects(situation, judge.check.scope):
+    for judge in JUDGES:
+        for subject in asked(situation, judge):
             yield judge(situation, subject)
 
 
@@ -122,10 +126,10 @@ def path_to(situation: Situation, verdict: Verdict) -> tuple[Verdict, ...]:
 
 
 def _earlier(situation: Situation, verdict: Verdict) -> Iterator[Verdict]:
-    for judge in asked(situation):
+    for judge in JUDGES:
         if judge.check.id == verdict.check:
             return
-        for subject in subjects(situation, judge.check.scope):
+        for subject in asked(situation, judge):
             elsewhere = judge.check.scope is Scope.NODE and subject != verdict.node
             if elsewhere and judge.check.id not in AT_THE_OTHER_END:
                 continue

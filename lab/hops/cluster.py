@@ -1,12 +1,12 @@
 """Hop "cluster": the swarm itself, and the ways between its nodes."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
 from lab.facts.model import NodeFacts
 from lab.hops.flows import Door, Stage, between_nodes, pass_all
 from lab.hops.judge import judge
+from lab.hops.layouts import LAST_KNOWN, is_known, series
 from lab.hops.observations import Connect
 from lab.hops.situation import Situation
 from lab.hops.surroundings import advertised, gossip_peers
@@ -15,10 +15,6 @@ from lab.hops.verdict import Check, Finding, Hop, Scope
 CONTROL_PORT = 2377
 GOSSIP_PORT = 7946
 DATA_PORT = 4789
-OLDEST_KNOWN = (20, 10)
-LAST_KNOWN = (29, 7)
-"""The engines whose rules these checks can read: from 29.8 on swarm publishes a port as an
-ordinary bridge mapping, without DOCKER-INGRESS (moby pull request 53118)."""
 
 
 @judge(
@@ -128,15 +124,12 @@ def _each_once(situation: Situation) -> Finding:
 def engine_is_known(situation: Situation, name: str) -> Finding:
     """Know the layout before reading rules: 29.8 moved the DNAT to another chain."""
     version = situation.cluster.node(name).engine_version
-    numbers = re.match(r"(\d+)\.(\d+)", version)
-    series = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
-    known = OLDEST_KNOWN <= series <= LAST_KNOWN
     newer = "engine 29.8 and later publish without DOCKER-INGRESS: a layout not known here"
     return Finding(
-        ok=known,
+        ok=is_known(version),
         expected="20.10 to 29.7",
         found=version,
-        cause=newer if series > LAST_KNOWN else "",
+        cause=newer if series(version) > LAST_KNOWN else "",
     )
 
 

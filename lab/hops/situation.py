@@ -47,7 +47,7 @@ class Situation:
 
     ``reach`` and ``traffic`` are None when nothing was tried: judges that need them then raise
     ``FactUnavailable``. ``strangers`` are the addresses of members that nobody gave us to look
-    at. ``left_out`` says of checks, by id, why they are not asked here.
+    at. ``left_out`` says of checks why they are not asked here: by id, or by ``ID@SUBJECT``.
     """
 
     cluster: ClusterFacts
@@ -56,6 +56,10 @@ class Situation:
     traffic: Traffic | None = None
     strangers: tuple[IPv4Address, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def why_left_out(self, check: str, subject: str) -> str | None:
+        """Return why a check is not asked here, or not of this subject; None when it is."""
+        return self.left_out.get(check) or self.left_out.get(f"{check}@{subject}")
 
     @property
     def is_lab(self) -> bool:
