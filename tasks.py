@@ -5,6 +5,7 @@ What a command does is imported when it runs, so that `invoke --list` answers at
 
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
@@ -32,6 +33,7 @@ let_readers_go()
     help={
         "name": NAME,
         "provider": "what makes the machines (LAB_PROVIDER, default: qemu)",
+        "inventory": "with --provider existing: a file that names the hosts",
         "topology": "a topology's name or file (LAB_TOPOLOGY, default: article)",
         "until": "stop after nodes, swarm or service (LAB_UNTIL, default: service)",
         "rollback": "remove the lab again if it cannot be completed",
@@ -44,6 +46,7 @@ def up(
     c: Context,
     name: str | None = None,
     provider: str = "",
+    inventory: str = "",
     topology: str = "",
     until: str = "",
     rollback: bool = False,
@@ -53,6 +56,7 @@ def up(
     """Bring up machines, swarm and published service, and verify that it answers."""
     from lab import lifecycle
     from lab.home import Stage
+    from lab.inventory import load_inventory
     from lab.steps import Steps
 
     as_json = wants_json(c, output)
@@ -63,6 +67,7 @@ def up(
         until=choice("until", option_value(c, "until", until, Stage.SERVICE), Stage),
         rollback=rollback,
         cold=cold,
+        inventory=load_inventory(Path(inventory).expanduser()) if inventory else None,
     )
     wish.expect_known()
     steps = Steps()

@@ -3,7 +3,6 @@
 What a lab's topology promises is read here from the swarm itself, and judges only relate it.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from lab.hops.surroundings import COMING
 from lab.hops.verdict import Hop
 from lab.host_shell import HostShell, expect_all, open_hosts
 from lab.inventory import Inventory, load_inventory
+from lab.settings import pace
 from lab.topology_outline import AttachedNode, AttachedService, AttachedSwarm
 from lab.topology_values import Role
 from lab.wait import Deadlines
@@ -102,22 +102,6 @@ def attached(wish: Wish, *, all_or_none: bool = False, parallel: int = 8) -> Ite
         _expect_answers(wish, shells, silent, all_or_none=all_or_none)
         _expect_swarm(wish, facts, silent)
         yield _attach(wish, inventory, shells, facts, silent)
-
-
-def pace() -> float:
-    """Return how many times as long as usual the hosts may take: ``LAB_PACE``.
-
-    Raises:
-        UsageError: It is no number, or less than 1.
-    """
-    said = os.environ.get("LAB_PACE") or "1"
-    try:
-        found = float(said)
-    except ValueError:
-        found = 0.0
-    if not 1 <= found < 1000:
-        raise UsageError(f"LAB_PACE is {said!r}", details="expected a number from 1 on")
-    return found
 
 
 def _attach(

@@ -33,6 +33,13 @@ def _target(value: object) -> object:
     return value
 
 
+def _entry(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"[\w.-]+:\d{1,5}", value):
+        raise expected("host:port, such as 192.0.2.11:5000")
+    return value
+
+
+Entry = Annotated[str, BeforeValidator(_entry)]
 Name = Annotated[str, BeforeValidator(_name)]
 Target = Annotated[str, BeforeValidator(_target)]
 
@@ -49,6 +56,9 @@ class HostSpec(_Section):
     role: Role | None = Field(default=None, description="manager or worker; the swarm knows.")
     address: Address | None = Field(
         default=None, description="Address that carries the tunnels; the swarm knows."
+    )
+    entry: Entry | None = Field(
+        default=None, description="host:port here that leads to its published port."
     )
     sudo: bool | None = Field(default=None, description="Become root with sudo -n.", strict=True)
 

@@ -20,7 +20,6 @@ from lab.attached import (
     _expect_answers,
     _expect_swarm,
     numbered,
-    pace,
 )
 from lab.diagnosis.examine import diagnose
 from lab.diagnosis.text import render
@@ -33,6 +32,7 @@ from lab.hops.catalogue import JUDGES, judge_all
 from lab.hops.surroundings import slots
 from lab.host_shell import shell_to
 from lab.inventory import HostSpec, Inventory
+from lab.settings import pace
 from lab.topology_values import Role
 from lab.trace.build import Request, trace
 from lab.trace.text import render as drawn
