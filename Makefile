@@ -17,7 +17,7 @@ test: setup-dev ## run all tests: style, types, unit tests, and the checks again
 	@sh scripts/test.sh
 
 test-attach: setup-dev ## look at a swarm formed by hand, as at somebody's own; takes minutes
-	@.venv/bin/pytest -v -p no:cacheprovider tests/live/test_attach.py -m live
+	@.venv/bin/pytest -v -p no:cacheprovider tests/live/test_attach.py tests/live/test_lend.py -m live
 
 lint: setup-dev ## look for mistakes and untidy code
 	@.venv/bin/ruff check

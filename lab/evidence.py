@@ -21,6 +21,9 @@ from lab.shell import Shell
 from lab.topology_outline import Outline
 from lab.wait import Deadlines
 
+AT_ONCE = 8
+"""How many nodes are asked at any moment: all of a lab, some of a large swarm."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -65,7 +68,7 @@ def try_ways(place: Place, situation: Situation) -> tuple[Reach, ...]:
         done = shell.run(script, timeout_s=6 * patience_s)
         return parse_reach(done.stdout, situation, shell.node)
 
-    return on_all(tuple(place.shells.values()), probe)
+    return on_all(tuple(place.shells.values()), probe, parallel=AT_ONCE)
 
 
 def _try_one(place: Place, situation: Situation) -> tuple[Reach, ...]:
@@ -114,6 +117,7 @@ def try_on(willing: Place, facts: ClusterFacts, depth: Depth) -> Situation:
     tried = on_all(
         tuple(answering.values()),
         lambda shell: _try_one(replace(willing, shells={shell.node: shell}), situation),
+        parallel=AT_ONCE,
     )
     situation = replace(situation, reach=tuple(reach for found in tried for reach in found))
     if depth >= Depth.SENT and facts.service is not None:
