@@ -12,6 +12,7 @@ from pathlib import Path
 from lab.diagnosis.words import Typed
 from lab.errors import LabError, NotRunning, UsageError
 from lab.evidence import Place
+from lab.facts.commands import GENTLY
 from lab.facts.docker_model import PublishedPort, Service, SwarmState
 from lab.facts.gather import gather_willing
 from lab.facts.model import ClusterFacts, NodeFacts
@@ -96,7 +97,11 @@ def attached(wish: Wish, *, all_or_none: bool = False, parallel: int = 8) -> Ite
         _expect_answers(wish, shells, silent, all_or_none=all_or_none)
         here = tuple(shell for shell in shells if shell.node not in silent)
         facts, unread = gather_willing(
-            here, service=wish.service, parallel=parallel, timeout_s=LOOK_S * pace()
+            here,
+            service=wish.service,
+            plan=GENTLY,
+            parallel=parallel,
+            timeout_s=LOOK_S * pace(),
         )
         silent |= unread
         _expect_answers(wish, shells, silent, all_or_none=all_or_none)

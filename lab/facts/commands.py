@@ -85,6 +85,15 @@ ADDRESSES = Command(
 )
 FORWARDING = Command("forwarding", "bridge -json fdb show", "bridge fdb show")
 LISTENERS = Command("listeners", "ss -Hltunp", "ss -ltunp")
+LISTENERS_GENTLY = Command(
+    "listeners",
+    "[ -e /sys/module/tcp_diag ] && [ -e /sys/module/udp_diag ] || export PROC_ROOT=/proc; "
+    "ss -Hltunp",
+    "ss -ltunp",
+)
+"""Without loading tcp_diag, udp_diag and inet_diag, as ss does to ask the kernel (measured, kernel
+6.12): with ``PROC_ROOT`` it reads /proc/net. That does not tell an IPv6 socket that takes no IPv4
+from one that does."""
 HOST_SETTINGS = _settings(
     "ipv4/ip_forward",
     "ipv4/conf/*/forwarding",
@@ -133,6 +142,13 @@ EVERYTHING = Plan(
     overlay=(ADDRESSES, FORWARDING),
     container=(RULES, ADDRESSES, LISTENERS, CONTAINER_SETTINGS),
 )
+GENTLY = Plan(
+    host=(DOCKER, RULES, ADDRESSES, LISTENERS_GENTLY, HOST_SETTINGS),
+    sandbox=EVERYTHING.sandbox,
+    overlay=EVERYTHING.overlay,
+    container=(RULES, ADDRESSES, LISTENERS_GENTLY, CONTAINER_SETTINGS),
+)
+"""The same for hosts that are somebody's own: not even a kernel module is loaded."""
 COUNTERS = Plan(
     host=(RULES,),
     sandbox=(RULES, IPVS, IPVS_TRAFFIC, IPVS_PROC),

@@ -1,4 +1,5 @@
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -7,10 +8,12 @@ from lab.facts.batch import Section, parse_batch
 from lab.facts.commands import (
     COUNTERS,
     EVERYTHING,
+    GENTLY,
     HOST,
     HOST_SETTINGS,
     IPVS,
     LISTENERS,
+    LISTENERS_GENTLY,
     RULES,
     Command,
     Plan,
@@ -105,8 +108,23 @@ def test_the_script_separates_output_complaint_and_exit_code() -> None:
     )
 
 
-@pytest.mark.parametrize("plan", [EVERYTHING, COUNTERS])
+@pytest.mark.parametrize("plan", [EVERYTHING, COUNTERS, GENTLY])
 def test_the_script_is_correct_shell_and_asks_for_no_secret(plan: Plan) -> None:
     text = script(plan)
     subprocess.run(["sh", "-n", "-c", text], check=True, timeout=10)
     assert "localhost/swarm" not in text
+
+
+def test_a_gentle_look_does_not_let_ss_load_modules(tmp_path: Path) -> None:
+    program = tmp_path / "ss"
+    program.write_text('#!/bin/sh\necho "${PROC_ROOT:-the kernel}"\n')
+    program.chmod(0o755)
+    done = subprocess.run(
+        ("sh", "-c", LISTENERS_GENTLY.line),
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = all(Path(f"/sys/module/{name}_diag").exists() for name in ("tcp", "udp"))
+    assert done.stdout == ("the kernel\n" if loaded else "/proc\n")

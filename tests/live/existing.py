@@ -12,6 +12,8 @@ from tests.live.commands import ROOT, OwnLab
 
 MANAGER, WORKER, LATER = "manager", "worker1", "worker2"
 SANDBOX = "/run/docker/netns/ingress_sbox"
+UNCOUNTED = "sed -e '/^#/d' -e 's/ \\[.*\\]$//'"
+"""Rules without the time they were printed at, and without counters."""
 ADVERTISED = "192.168.56.10"
 PYTHON = "/usr/bin/python3.13"
 """The interpreter in the image node-test."""
@@ -129,8 +131,9 @@ class Hosts:
             what: self.lab.on(node, command)
             for what, command in {
                 "modules": "lsmod | cut -d' ' -f1 | sort",
-                "rules": "iptables-save",
-                "sandbox": f"[ ! -e {SANDBOX} ] || nsenter --net={SANDBOX} iptables-save",
+                "rules": f"iptables-save | {UNCOUNTED}",
+                "sandbox": f"[ ! -e {SANDBOX} ] || "
+                f"nsenter --net={SANDBOX} iptables-save | {UNCOUNTED}",
                 "containers": "docker ps --all --quiet --no-trunc",
                 "images": "docker images --quiet",
                 "networks": "docker network ls --quiet",
