@@ -127,6 +127,7 @@ def test_a_ghost_is_found_in_the_kernels_own_list_too() -> None:
     typed = render(found, hosts.typed)
     assert "ssh worker1 nsenter" in typed
     assert "invoke lab." not in typed
+    assert found.broken[0].look[0].endswith("cat /proc/net/ip_vs")
 
 
 def test_a_missing_tool_is_said_with_what_was_read_instead() -> None:

@@ -108,6 +108,8 @@ def fill(command: str, situation: Situation, scope: Scope, subject: str) -> str:
     }
     if scope is Scope.SLOT:
         values["{task}"] = _into_task(situation, slot_number(subject))
+    if node.substitutes:
+        values["ipvsadm -Ln"] = "cat /proc/net/ip_vs"
     if situation.protocol == "udp":
         values["ss -ltnp"] = "ss -lunp"
     for placeholder, value in values.items():
