@@ -1,11 +1,11 @@
 # `make` lists what there is. Everything else is an Invoke task: `.venv/bin/invoke --list`.
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint types unit setup setup-dev
+.PHONY: help up down test test-attach lint types unit setup setup-dev
 
 ARGS ?=
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 up: setup ## bring up the lab; installs what is missing first (ARGS="--name mine")
 	@.venv/bin/invoke lab.up $(ARGS)
@@ -15,6 +15,9 @@ down: setup ## remove the lab
 
 test: setup-dev ## run all tests: style, types, unit tests, and the checks against a lab of its own
 	@sh scripts/test.sh
+
+test-attach: setup-dev ## look at a swarm formed by hand, as at somebody's own; takes minutes
+	@.venv/bin/pytest -v -p no:cacheprovider tests/live/test_attach.py tests/live/test_lend.py -m live
 
 lint: setup-dev ## look for mistakes and untidy code
 	@.venv/bin/ruff check

@@ -5,6 +5,7 @@ What a command does is imported when it runs, so that `invoke --list` answers at
 
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
@@ -41,6 +42,7 @@ let_readers_go()
     help={
         "name": NAME,
         "provider": "what makes the machines (LAB_PROVIDER, default: qemu)",
+        "inventory": "with --provider existing: a file that names the hosts",
         "topology": "a topology's name or file (LAB_TOPOLOGY, default: article)",
         "until": "stop after nodes, swarm or service (LAB_UNTIL, default: service)",
         "rollback": "remove the lab again if it cannot be completed",
@@ -53,6 +55,7 @@ def up(
     c: Context,
     name: str | None = None,
     provider: str = "",
+    inventory: str = "",
     topology: str = "",
     until: str = "",
     rollback: bool = False,
@@ -62,6 +65,7 @@ def up(
     """Bring up machines, swarm and published service, and verify that it answers."""
     from lab import lifecycle
     from lab.home import Stage
+    from lab.inventory import load_inventory
 
     as_json = wants_json(c, output)
     wish = lifecycle.Wish(
@@ -71,6 +75,7 @@ def up(
         until=choice("until", option_value(c, "until", until, Stage.SERVICE), Stage),
         rollback=rollback,
         cold=cold,
+        inventory=load_inventory(Path(inventory).expanduser()) if inventory else None,
     )
     wish.expect_known()
     steps = recorded_steps(wish.name, "lab.up")

@@ -4,32 +4,46 @@
 """
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from checks.evidence import Evidence
+from checks.hosts import HostsEvidence
+from checks.looking import Looking
 from checks.proving import Prove
 from checks.recording import write
 from checks.telling import status_of, tell
 from lab.advice import typed_here
-from lab.errors import LabError
+from lab.attached import attached
+from lab.cli.options import attach_wish
+from lab.errors import LabError, UsageError
 from lab.hops.catalogue import JUDGES
 from lab.hops.judge import slot_name
 from lab.hops.situation import Situation
-from lab.session import LabSession, open_lab
-from lab.topology import Topology
+from lab.hops.surroundings import slots
+from lab.session import open_lab
 from lab.writeup.forms import form_of
 
-LAB = pytest.StashKey[LabSession]()
-EVIDENCE = pytest.StashKey[Evidence]()
+EVIDENCE = pytest.StashKey[Looking]()
 CHANGES = "changes_lab"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lab")
     group.addoption("--name", default=None, help="which lab (LAB_NAME, default: article)")
+    group.addoption(
+        "--inventory",
+        metavar="FILE",
+        default=None,
+        help="look at your own hosts instead of a lab, read-only",
+    )
+    group.addoption("--service", metavar="NAME", default=None, help="with --inventory: which one")
+    group.addoption(
+        "--port", default=None, help="with --inventory: which of its published ports (443, 53/udp)"
+    )
     group.addoption(
         "--lab-report",
         metavar="FILE",
@@ -55,15 +69,55 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if config.option.lab_report:
             form_of(Path(config.option.lab_report))
-        config.stash[LAB] = open_lab(config.option.name)
+        config.stash[EVIDENCE] = _looking(config)
     except LabError as error:
         raise pytest.UsageError(typed_here(str(error), config.option.name)) from error
-    config.stash[EVIDENCE] = Evidence(config.stash[LAB])
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    lab = config.stash[LAB]
-    return f"lab: {lab.name}, provider {lab.state.provider}, {len(lab.topology.nodes)} nodes"
+def _looking(config: pytest.Config) -> Looking:
+    """Return what is looked at: a lab, or the hosts of an inventory.
+
+    Raises:
+        LabError: It cannot be looked at, or the options contradict each other.
+    """
+    option = config.option
+    wish = attach_wish(
+        option.inventory or "", option.service or "", option.port or "", option.name
+    )
+    if wish is None:
+        return Evidence(open_lab(option.name))
+    if option.changes_lab or option.all_faults or _asks_for_changes(option.markexpr):
+        raise UsageError("--inventory looks only: the checks that change a lab are for a lab")
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    # A check that was not asked of a host would look as if it had held there.
+    hosts = stack.enter_context(attached(wish, all_or_none=True))
+    if hosts.statement:
+        pytest.exit(hosts.statement, returncode=0)
+    return HostsEvidence(hosts)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    found = config.stash[EVIDENCE]
+    nodes = f"{len(found.place.topology.nodes)} nodes"
+    if not isinstance(found, HostsEvidence):
+        return [f"lab: {found.name}, provider {found.provider}, {nodes}"]
+    service = found.place.topology.service
+    door = f"{service.published_port}/{service.protocol}"
+    return [
+        f"hosts: {found.name}, {nodes}, looked at only; service {service.name}, port {door}",
+        *(f"note: {note}" for note in found.hosts.notes),
+        *_left_out(found.place.left_out),
+    ]
+
+
+def _left_out(checks: Mapping[str, str]) -> list[str]:
+    """Return which checks are not asked, by the reason why."""
+    reasons = dict.fromkeys(checks.values())
+    return [
+        f"not asked: {', '.join(c for c, why in checks.items() if why == reason)}: {reason}"
+        for reason in reasons
+    ]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -115,60 +169,70 @@ def pytest_terminal_summary(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    topology = metafunc.config.stash[LAB].topology
+    found = metafunc.config.stash[EVIDENCE]
+    topology = found.place.topology
     if "node" in metafunc.fixturenames:
         metafunc.parametrize("node", [node.name for node in topology.nodes])
     if "slot" in metafunc.fixturenames:
-        slots = range(1, topology.service.replicas + 1)
-        metafunc.parametrize("slot", [slot_name(number) for number in slots])
+        numbers = (
+            slots(found.situation())
+            if isinstance(found, HostsEvidence)
+            else range(1, topology.service.replicas + 1)
+        )
+        metafunc.parametrize("slot", [slot_name(number) for number in numbers])
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Let ``-k`` select a check by its id, which is how reports and docs call it."""
+    item.extra_keyword_matches.update(_checks_of(item))
+
+
+def _checks_of(item: pytest.Item) -> tuple[str, ...]:
     name = getattr(item, "originalname", item.name).removeprefix("test_")
-    item.extra_keyword_matches.update(
-        judge.check.id for judge in JUDGES if judge.decide.__name__ == name
-    )
+    return tuple(judge.check.id for judge in JUDGES if judge.decide.__name__ == name)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what changes the lab unless it is asked for, and promises nobody made."""
-    expression = config.option.markexpr
-    asked = CHANGES in expression and f"not {CHANGES}" not in expression
-    wanted = config.option.changes_lab or asked
-    expected = config.stash[LAB].topology.expected
+    """Leave out what changes the lab unless it is asked for, and promises nobody made.
+
+    What is asked of a lab only is left out of a look at somebody's own hosts.
+    """
+    wanted = config.option.changes_lab or _asks_for_changes(config.option.markexpr)
+    place = config.stash[EVIDENCE].place
+    expected = place.topology.expected
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []
     for item in items:
         promise = item.get_closest_marker("promised")
         made = promise is None or bool(getattr(expected, promise.args[0]))
         changes = item.get_closest_marker(CHANGES) is not None
-        (kept if made and changes == wanted else left).append(item)
+        asked = not any(check in place.left_out for check in _asked_by(item))
+        (kept if made and asked and changes == wanted else left).append(item)
     config.hook.pytest_deselected(items=left)
     items[:] = kept
 
 
-@pytest.fixture(scope="session")
-def lab(pytestconfig: pytest.Config) -> LabSession:
-    """The lab under examination."""
-    return pytestconfig.stash[LAB]
+def _asks_for_changes(expression: str) -> bool:
+    return CHANGES in expression and f"not {CHANGES}" not in expression
+
+
+def _asked_by(item: pytest.Item) -> Iterator[str]:
+    """Yield the check an item asks, and the same with its subject: H3-dnat, H3-dnat@worker."""
+    params: Mapping[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    for check in _checks_of(item):
+        yield check
+        yield from (f"{check}@{subject}" for subject in params.values())
 
 
 @pytest.fixture(scope="session")
-def topology(lab: LabSession) -> Topology:
-    """What the lab should be."""
-    return lab.topology
-
-
-@pytest.fixture(scope="session")
-def manager(topology: Topology) -> str:
+def manager(evidence: Looking) -> str:
     """The manager's name: whom to ask about the whole swarm."""
-    return topology.manager.name
+    return evidence.place.topology.manager.name
 
 
 @pytest.fixture(scope="session")
-def evidence(pytestconfig: pytest.Config) -> Evidence:
-    """The lab's shells, and what was read through them."""
+def evidence(pytestconfig: pytest.Config) -> Looking:
+    """The nodes' shells, and what was read through them."""
     return pytestconfig.stash[EVIDENCE]
 
 
@@ -181,19 +245,19 @@ def _read(read: Callable[[], Situation]) -> Situation:
 
 
 @pytest.fixture(scope="session")
-def situation(evidence: Evidence) -> Situation:
+def situation(evidence: Looking) -> Situation:
     """The facts of all nodes, read once."""
     return _read(evidence.situation)
 
 
 @pytest.fixture(scope="session")
-def tried(evidence: Evidence) -> Situation:
+def tried(evidence: Looking) -> Situation:
     """The facts, and what every node can reach."""
     return _read(evidence.tried)
 
 
 @pytest.fixture(scope="session")
-def sent(evidence: Evidence) -> Situation:
+def sent(evidence: Looking) -> Situation:
     """All of that, and what became of requests through every node."""
     return _read(evidence.sent)
 

@@ -1,41 +1,47 @@
-"""What the checks look at, read from a running lab when it is first needed, and then kept."""
+"""A lab under examination: what the checks look at, through testinfra."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
-
+from checks.looking import Looking
 from checks.transport import ShellOverTestinfra, shell_to
 from lab import evidence, lifecycle
-from lab.diagnosis.examine import diagnose
-from lab.diagnosis.model import Diagnosis
-from lab.errors import CommandFailed, LabError, NotRunning
-from lab.facts.model import ClusterFacts
-from lab.hops.observations import Reach, Traffic
-from lab.hops.situation import Situation
+from lab.diagnosis.words import Typed
+from lab.errors import CommandFailed, NotRunning
 from lab.parallel import on_all
 from lab.process import run
-from lab.session import LabSession, open_lab
+from lab.session import LabSession, open_lab, typed_for
 from lab.steps import Steps
 
-T = TypeVar("T")
 
-
-@dataclass
-class Evidence:
-    """A lab under examination. Each kind of evidence is read once; so is the failure to read it.
+class Evidence(Looking):
+    """Evidence of a running lab, which may be changed and reset.
 
     Attributes:
         lab: The running lab.
         shells: One shell per node, by name, in the topology's order.
     """
 
-    lab: LabSession
-    shells: dict[str, ShellOverTestinfra] = field(init=False)
-    _kept: dict[str, object] = field(default_factory=dict)
+    def __init__(self, lab: LabSession) -> None:
+        super().__init__()
+        self.lab = lab
+        config = str(lab.ssh_config)
+        self.shells: dict[str, ShellOverTestinfra] = {
+            node.name: shell_to(node.name, config) for node in lab.topology.nodes
+        }
 
-    def __post_init__(self) -> None:
-        config = str(self.lab.ssh_config)
-        self.shells = {n.name: shell_to(n.name, config) for n in self.lab.topology.nodes}
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.lab.name
+
+    @property
+    def provider(self) -> str:
+        """The lab's provider."""
+        return self.lab.state.provider
+
+    @property
+    def remark(self) -> str:
+        """How the machines run, when they are slow."""
+        pace = self.lab.state.pace
+        return "" if pace <= 1 else f"machines emulated in software, deadlines times {pace:g}"
 
     @property
     def place(self) -> evidence.Place:
@@ -43,12 +49,13 @@ class Evidence:
         lab = self.lab
         return evidence.Place(lab.topology, self.shells, lab.published, lab.deadline)
 
-    def open_connections(self) -> None:
-        """Connect to all nodes at once; what does not answer is told within seconds.
+    @property
+    def typed(self) -> Typed:
+        """How commands for the lab's nodes are typed here."""
+        return typed_for(self.lab)
 
-        Raises:
-            NotRunning: A node does not answer ssh.
-        """
+    def open_connections(self) -> None:
+        """Connect to all nodes at once; see ``Looking.open_connections``."""
 
         def connect(node: str) -> None:
             try:
@@ -75,64 +82,3 @@ class Evidence:
         self.lab = open_lab(self.lab.name)
         self._kept.clear()
         self.open_connections()
-
-    def facts(self) -> ClusterFacts:
-        """Return what all nodes say; read once."""
-        return self._once("facts", self.look_again)
-
-    def look_again(self) -> ClusterFacts:
-        """Return what all nodes say now."""
-        return evidence.look(self.place)
-
-    def situation(self) -> Situation:
-        """Return the situation as the facts tell it, nothing tried."""
-        return Situation(self.facts(), self.lab.topology)
-
-    def tried(self) -> Situation:
-        """Return the situation with what every node can reach."""
-        situation = self.situation()
-        return replace(situation, reach=self._once("reach", lambda: self.try_again(situation)))
-
-    def sent(self) -> Situation:
-        """Return the situation with requests sent through every node."""
-        tried = self.tried()
-        return replace(tried, traffic=self._once("traffic", lambda: self.send(tried)))
-
-    def kept(self) -> tuple[Situation, Diagnosis] | None:
-        """Return all that was read so far and what it says; None when nothing was.
-
-        Nodes are asked again only when some of them did not answer: then for what the others say.
-        """
-        facts = self._kept.get("facts")
-        if facts is None:
-            return None
-        if not isinstance(facts, ClusterFacts):
-            seen, silent = evidence.look_at_what_answers(self.place, evidence.Depth.RULES)
-            return seen, diagnose(seen, silent)
-        situation = Situation(
-            facts, self.lab.topology, reach=self._read("reach"), traffic=self._read("traffic")
-        )
-        return situation, diagnose(situation)
-
-    def send(self, situation: Situation) -> Traffic:
-        """Send requests through every node's published port."""
-        return evidence.send(self.place, situation)
-
-    def try_again(self, situation: Situation) -> tuple[Reach, ...]:
-        """Return what every node can reach now, given what is there to be reached."""
-        return evidence.try_ways(self.place, situation)
-
-    def _read(self, name: str) -> Any:
-        found = self._kept.get(name)
-        return None if isinstance(found, LabError) else found
-
-    def _once(self, name: str, read: Callable[[], T]) -> T:
-        if name not in self._kept:
-            try:
-                self._kept[name] = read()
-            except LabError as error:
-                self._kept[name] = error
-        found = self._kept[name]
-        if isinstance(found, LabError):
-            raise found
-        return found  # type: ignore[return-value]  # what was kept under a name is what it reads

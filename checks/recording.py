@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from checks.evidence import Evidence
+from checks.looking import Looking
 from checks.proving import BLOCKED
 from lab.diagnosis.model import Diagnosis
 from lab.errors import LabError
 from lab.hops.catalogue import JUDGES
 from lab.hops.situation import Situation
 from lab.hops.verdict import Verdict
-from lab.session import typed_for
 from lab.trace.build import Request, trace
 from lab.trace.model import Trace
 from lab.version import our_version
@@ -24,7 +23,7 @@ Reports = Mapping[str, Sequence[object]]
 ORDER = {judge.check.id: place for place, judge in enumerate(JUDGES)}
 
 
-def write(file: Path, reports: Reports, evidence: Evidence) -> None:
+def write(file: Path, reports: Reports, evidence: Looking) -> None:
     """Write the report of a run that has ended.
 
     Raises:
@@ -35,20 +34,18 @@ def write(file: Path, reports: Reports, evidence: Evidence) -> None:
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     kept = evidence.kept()
     situation, diagnosis = kept if kept is not None else (None, None)
-    lab = evidence.lab
-    pace = lab.state.pace
     writeup = Writeup(
-        lab=lab.name,
-        provider=lab.state.provider,
-        remark="" if pace <= 1 else f"machines emulated in software, deadlines times {pace:g}",
+        lab=evidence.name,
+        provider=evidence.provider,
+        remark=evidence.remark,
         made=made,
         version=f"swarm-ingress-lab {our_version()}",
         nodes=tuple(_nodes(situation)) if situation else (),
         rows=tuple(sorted(_rows(reports, diagnosis.verdicts if diagnosis else ()), key=_place)),
         diagnosis=diagnosis,
-        trace=_trace(situation, diagnosis, lab.name, made),
+        trace=_trace(situation, diagnosis, evidence.name, made),
     )
-    file.write_text(form(writeup, typed_for(lab)), encoding="utf-8")
+    file.write_text(form(writeup, evidence.typed), encoding="utf-8")
 
 
 def _nodes(situation: Situation) -> Iterator[NodeRuns]:

@@ -6,10 +6,9 @@ shown apart, so that one broken hop is one failure to read.
 
 import pytest
 
-from checks.evidence import Evidence
+from checks.looking import Looking
 from checks.proving import BLOCKED
 from lab.diagnosis.text import render
-from lab.session import typed_for
 
 
 def status_of(
@@ -21,7 +20,7 @@ def status_of(
     return None
 
 
-def tell(reporter: pytest.TerminalReporter, evidence: Evidence) -> None:
+def tell(reporter: pytest.TerminalReporter, evidence: Looking) -> None:
     """Write what blocked checks wait for, then the diagnosis, below the failures."""
     blocked = [r for r in reporter.stats.get("blocked", ()) if isinstance(r, pytest.TestReport)]
     failed = [*reporter.stats.get("failed", ()), *reporter.stats.get("error", ())]
@@ -36,7 +35,7 @@ def tell(reporter: pytest.TerminalReporter, evidence: Evidence) -> None:
     kept = evidence.kept()
     if kept is not None and not kept[1].is_healthy:
         reporter.section("diagnosis")
-        reporter.write_line(render(kept[1], typed_for(evidence.lab)))
+        reporter.write_line(render(kept[1], evidence.typed))
 
 
 def _blocker(report: pytest.TestReport) -> str:

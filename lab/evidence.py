@@ -5,8 +5,9 @@ whatever shell is at hand; both get the same situation, and the same judges judg
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from ipaddress import IPv4Address
 
 from lab.errors import LabError
 from lab.facts.gather import gather, gather_willing
@@ -17,8 +18,11 @@ from lab.hops.situation import Situation
 from lab.parallel import on_all
 from lab.sending import send_everything
 from lab.shell import Shell
-from lab.topology import Topology
+from lab.topology_outline import Outline
 from lab.wait import Deadlines
+
+AT_ONCE = 8
+"""How many nodes are asked at any moment: all of a lab, some of a large swarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +30,24 @@ class Place:
     """Where evidence is looked for.
 
     Attributes:
-        topology: What should be there.
+        topology: What should be there, or what is known beforehand.
         shells: One shell per node, by name, in the topology's order.
         published: For each node the URL on this machine that enters the ingress through it.
         deadline: Scales a deadline to the machines' speed.
+        strangers: The addresses of members of the swarm that are not looked at.
+        left_out: Why checks are not asked there, by their ids.
     """
 
-    topology: Topology
+    topology: Outline
     shells: Mapping[str, Shell]
     published: Mapping[str, str]
     deadline: Deadlines
+    strangers: tuple[IPv4Address, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def situation(self, facts: ClusterFacts) -> Situation:
+        """Return the situation as facts tell it, nothing tried."""
+        return Situation(facts, self.topology, strangers=self.strangers, left_out=self.left_out)
 
 
 def look(place: Place) -> ClusterFacts:
@@ -56,7 +68,7 @@ def try_ways(place: Place, situation: Situation) -> tuple[Reach, ...]:
         done = shell.run(script, timeout_s=6 * patience_s)
         return parse_reach(done.stdout, situation, shell.node)
 
-    return on_all(tuple(place.shells.values()), probe)
+    return on_all(tuple(place.shells.values()), probe, parallel=AT_ONCE)
 
 
 def _try_one(place: Place, situation: Situation) -> tuple[Reach, ...]:
@@ -93,15 +105,21 @@ def look_at_what_answers(
         timeout_s=max(30.0, place.deadline(8)),
     )
     answering = {node: shell for node, shell in place.shells.items() if node not in silent}
-    willing = replace(place, shells=answering)
-    situation = Situation(facts, place.topology)
+    return try_on(replace(place, shells=answering), facts, depth), silent
+
+
+def try_on(willing: Place, facts: ClusterFacts, depth: Depth) -> Situation:
+    """Return the situation that facts tell, and what is tried and sent on top, as far as asked."""
+    answering = willing.shells
+    situation = willing.situation(facts)
     if not answering or depth < Depth.TRIED:
-        return situation, silent
+        return situation
     tried = on_all(
         tuple(answering.values()),
         lambda shell: _try_one(replace(willing, shells={shell.node: shell}), situation),
+        parallel=AT_ONCE,
     )
     situation = replace(situation, reach=tuple(reach for found in tried for reach in found))
     if depth >= Depth.SENT and facts.service is not None:
         situation = replace(situation, traffic=send(willing, situation))
-    return situation, silent
+    return situation

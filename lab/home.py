@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lab.access import Access
 from lab.errors import Conflict, LabError, NotRunning, UsageError
+from lab.inventory import Inventory
 from lab.paths import private_dir, runtime_dir, state_dir, write_private
 from lab.topology import Topology
 
@@ -45,7 +46,7 @@ class LabState(BaseModel):
 
     ``reached`` is the last stage that was completed, ``None`` while the machines are being
     prepared. ``pace`` multiplies every deadline: 1 with hardware acceleration. ``origin`` is the
-    snapshot to which ``lab.reset`` goes back.
+    snapshot to which ``lab.reset`` goes back. ``inventory`` are the hosts that are lent to it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +61,7 @@ class LabState(BaseModel):
     pace: float = 1.0
     access: dict[str, Access] = {}
     origin: Path | None = None
+    inventory: Inventory | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from lab import events, warm
 from lab.access import close_connections
 from lab.errors import Conflict, LabError, NotRunning, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
+from lab.inventory import Inventory
 from lab.node import Connect, connected
-from lab.providers import DEFAULT_PROVIDER, MachineState, provider_named
+from lab.providers import DEFAULT_PROVIDER, EXISTING, MachineState, provider_named
 from lab.saved import clear_leftovers
 from lab.service import Entry, ask_from_here, await_entries, await_running
 from lab.snapshot import Snapshot, Unusable, read_snapshot
@@ -35,6 +36,7 @@ class Wish:
     until: Stage
     rollback: bool = False
     cold: bool = False
+    inventory: Inventory | None = None
 
     def expect_known(self) -> None:
         """Make sure that what is named exists, before anything is locked or made.
@@ -48,6 +50,11 @@ class Wish:
             provider_named(self.provider)
         if self.topology is not None:
             load_named_topology(self.topology)
+        if self.inventory is not None and self.provider not in (None, EXISTING):
+            raise UsageError(
+                f"--provider {self.provider} makes its machines: --inventory is for existing ones",
+                hint=f"--provider {EXISTING}",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +288,8 @@ def _expect_same(state: LabState, wish: Wish) -> None:
         differs.append("topology")
     if wish.provider not in (None, state.provider):
         differs.append("provider")
+    if wish.inventory not in (None, state.inventory):
+        differs.append("inventory")
     if differs:
         raise Conflict(
             f"Lab {state.name} exists with another {' and '.join(differs)}",
@@ -293,11 +302,16 @@ def _plan(home: LabHome, wish: Wish, earlier: LabState | None) -> LabState:
     """Return the state of a lab of which nothing is made yet; it is what it was ``earlier``."""
     return LabState(
         name=home.name,
-        provider=earlier.provider if earlier else wish.provider or DEFAULT_PROVIDER,
+        provider=earlier.provider if earlier else wish.provider or _fitting(wish),
         topology=earlier.topology if earlier else load_named_topology(wish.topology),
         created=datetime.now(UTC),
         runtime=home.runtime,
+        inventory=earlier.inventory if earlier else wish.inventory,
     )
+
+
+def _fitting(wish: Wish) -> str:
+    return DEFAULT_PROVIDER if wish.inventory is None else EXISTING
 
 
 def _make(home: LabHome, plan: LabState, wish: Wish, steps: Steps, connect: Connect) -> LabState:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from threading import Thread
+from threading import BoundedSemaphore, Thread
 from typing import TypeVar
 
 S = TypeVar("S")
@@ -10,19 +10,28 @@ T = TypeVar("T")
 
 
 def on_all(
-    items: Sequence[S], action: Callable[[S], T], *, interruptible: bool = True
+    items: Sequence[S],
+    action: Callable[[S], T],
+    *,
+    interruptible: bool = True,
+    parallel: int | None = None,
 ) -> tuple[T, ...]:
     """Do something with every item at the same time; return the results in the same order.
+
+    At most ``parallel`` of them are worked on at any moment; all when it is not given.
 
     The first error is raised after all have ended. An interrupt is raised at once: the threads
     are daemons, so that nobody who pressed Ctrl-C waits for a deadline of theirs. What must not
     be left half done is not ``interruptible``: then it is raised after all have ended, too.
     """
     futures: tuple[Future[T], ...] = tuple(Future() for _ in items)
+    places = BoundedSemaphore(max(1, parallel or len(items)))
 
     def act(item: S, future: Future[T]) -> None:
         try:
-            future.set_result(action(item))
+            with places:
+                result = action(item)
+            future.set_result(result)
         except BaseException as error:  # noqa: BLE001 - raised again where the result is read
             future.set_exception(error)
 

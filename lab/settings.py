@@ -59,3 +59,19 @@ def count(option: str, value: str, *, least: int) -> int:
     if number < least:
         raise UsageError(f"{option} is {number}", details=f"expected {least} or more")
     return number
+
+
+def pace() -> float:
+    """Return how many times as long as usual the hosts may take: ``LAB_PACE``.
+
+    Raises:
+        UsageError: It is no number, or less than 1.
+    """
+    said = os.environ.get("LAB_PACE") or "1"
+    try:
+        found = float(said)
+    except ValueError:
+        found = 0.0
+    if not 1 <= found < 1000:
+        raise UsageError(f"LAB_PACE is {said!r}", details="expected a number from 1 on")
+    return found

@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from lab.topology_rules import MAX_WORKERS, first_network, violations
+from lab.topology_rules import MAX_WORKERS, RULES_BROKEN, first_network, violations
 from lab.topology_values import (
     FIRST_FWMARK,
     Address,
@@ -28,9 +28,6 @@ from lab.topology_values import (
     Role,
     Subnet,
 )
-
-RULES_BROKEN = "topology_rules"
-"""The type of the pydantic error that lists the broken rules of ``lab.topology_rules``."""
 
 
 class _Section(BaseModel):
@@ -69,6 +66,16 @@ class ServiceSpec(_Section):
     replicas: Replicas = Field(description="How many tasks run.")
     published_port: PublishedPort = Field(description="Port on every node (ingress mode).")
     target_port: Port = Field(description="Port the application listens on.")
+
+    @property
+    def mode(self) -> str:
+        """A lab's service has a number of replicas."""
+        return "replicated"
+
+    @property
+    def protocol(self) -> str:
+        """A lab's service speaks HTTP."""
+        return "tcp"
 
 
 class Expected(_Section):

@@ -82,7 +82,9 @@ def read_layout(text: str) -> Layout:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:
-            raise Unreadable(Problem((1, 1), "the file", "found nothing, expected a topology"))
+            raise Unreadable(
+                Problem((1, 1), "the file", "found nothing, expected keys and values")
+            )
         walk = _Walk()
         walk.visit(root, (), root.start_mark)
         data = yaml.SafeLoader("").construct_document(root)

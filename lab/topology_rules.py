@@ -20,6 +20,9 @@ MANAGEMENT_SUBNET: Final = IPv4Network("192.168.120.0/24")
 """The network of every node's first NIC, behind which the provider reaches it. The same on all
 nodes, so it can carry neither swarm traffic nor anything of the topology."""
 
+RULES_BROKEN: Final = "rules_broken"
+"""The type of the pydantic error that lists broken rules."""
+
 MAX_WORKERS: Final = 7
 """More are not supported; one machine would not hold them either."""
 

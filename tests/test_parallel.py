@@ -102,3 +102,21 @@ def test_an_interrupt_counts_more_than_an_error_of_what_it_interrupted(
 
 def test_what_is_not_interrupted_is_not_an_interrupt() -> None:
     assert on_all((1, 2), str, interruptible=False) == ("1", "2")
+
+
+def test_no_more_than_so_many_are_worked_on_at_once() -> None:
+    inside = 0
+    most = 0
+    lock = threading.Lock()
+
+    def act(_: int) -> None:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        threading.Event().wait(0.005)
+        with lock:
+            inside -= 1
+
+    on_all(tuple(range(12)), act, parallel=3)
+    assert most == 3

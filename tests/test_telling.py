@@ -12,6 +12,7 @@ from lab.diagnosis.examine import diagnose
 from lab.hops.sandbox import port_is_marked
 from lab.hops.situation import Situation
 from lab.hops.traffic import nodes_are_answered
+from lab.session import typed_for
 from tests.hops import altering as a
 from tests.hops import breaking as b
 from tests.hops.breaking import NODE_B
@@ -55,12 +56,12 @@ class Paper:
 
 
 def told(paper: Paper, situation: Situation | None) -> str:
-    state = SimpleNamespace(
+    state: Any = SimpleNamespace(
         name="article",
         topology=healthy().topology,
         kept=lambda: (situation, diagnose(situation)) if situation else None,
     )
-    evidence: Any = SimpleNamespace(lab=state, kept=state.kept)
+    evidence: Any = SimpleNamespace(kept=state.kept, typed=typed_for(state))
     reporter: Any = paper
     tell(reporter, evidence)
     return paper.text.getvalue()

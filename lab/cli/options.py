@@ -1,5 +1,6 @@
 """What the options that many commands share mean."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -8,8 +9,12 @@ from lab.errors import UsageError
 from lab.settings import Output, choice, setting
 
 if TYPE_CHECKING:
+    from lab.attached import Wish
     from lab.steps import Steps
 
+INVENTORY = "look at your own hosts instead: an inventory file, read-only"
+SERVICE = "with --inventory: which service"
+PORT = "with --inventory: which of its published ports, such as 443 or 53/udp"
 NAME = "which lab (LAB_NAME, default: article)"
 OUTPUT = "text or json (LAB_OUTPUT)"
 
@@ -44,3 +49,20 @@ def recorded_steps(lab: str, command: str) -> "Steps":
     from lab.steps import Steps
 
     return Steps(record=recorder(lab_home(lab), command))
+
+
+def attach_wish(inventory: str, service: str, port: str, name: str | None) -> "Wish | None":
+    """Return what is to be looked at on somebody's own hosts; None when a lab is meant.
+
+    Raises:
+        UsageError: The options contradict each other.
+    """
+    if not inventory:
+        if service or port:
+            raise UsageError("--service and --port are for --inventory: a lab has one of each")
+        return None
+    from lab.attached import Wish
+
+    if name is not None:
+        raise UsageError("--name and --inventory contradict each other")
+    return Wish(Path(inventory).expanduser(), service, port)

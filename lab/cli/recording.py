@@ -59,7 +59,7 @@ def capture(
     expect_possible(at, [node.name for node in lab.topology.nodes])
     target = file or f"capture-{lab.name}-{datetime.now():%Y%m%d-%H%M%S}.pcapng"
     _expect_writable(target, as_json=as_json)
-    request = request_of(lab, from_)
+    request = request_of(lab.topology, from_)
     steps = Steps()
     with steps.step("Looking at all nodes"):
         situation, silent = look_at_what_answers(place_of(lab), Depth.RULES)

@@ -9,13 +9,24 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from lab.cli.guard import command
-from lab.cli.options import NAME, OUTPUT, lab_name, option_value, wants_json
+from lab.cli.options import (
+    INVENTORY,
+    NAME,
+    OUTPUT,
+    PORT,
+    SERVICE,
+    attach_wish,
+    lab_name,
+    option_value,
+    wants_json,
+)
 from lab.errors import UsageError
 from lab.settings import choice, count
 
 if TYPE_CHECKING:
+    from lab.cli.subject import Subject
     from lab.live.model import Live
-    from lab.session import LabSession
+    from lab.topology_outline import Outline
     from lab.trace.build import Request
     from lab.trace.model import Trace
 
@@ -37,30 +48,43 @@ class TraceOutput(StrEnum):
 @task(
     help={
         "name": NAME,
+        "inventory": INVENTORY,
+        "service": SERVICE,
+        "port": PORT,
         "rules": "look at rules, tables and settings only: send nothing",
         "output": OUTPUT,
     }
 )
 @command
-def diagnose(c: Context, name: str | None = None, rules: bool = False, output: str = "") -> None:
+def diagnose(
+    c: Context,
+    name: str | None = None,
+    inventory: str = "",
+    service: str = "",
+    port: str = "",
+    rules: bool = False,
+    output: str = "",
+) -> None:
     """Name the first broken hop, what follows from it, and what to type."""
     from lab import report
+    from lab.cli.subject import subject
     from lab.diagnosis import content, text
     from lab.diagnosis.examine import diagnose as examine
-    from lab.evidence import Depth, look_at_what_answers
-    from lab.session import open_lab, place_of, typed_for
+    from lab.evidence import Depth
 
     as_json = wants_json(c, output)
-    lab = open_lab(lab_name(c, name))
-    depth = Depth.RULES if rules else Depth.SENT
-    situation, silent = look_at_what_answers(place_of(lab), depth)
-    found = examine(situation, silent)
+    wish = attach_wish(inventory, service, port, name)
+    with subject(lab_name(c, name), wish) as looked_at:
+        if looked_at.statement:
+            _state(content.SCHEMA, looked_at, as_json=as_json)
+            return
+        found = examine(*looked_at.look(Depth.RULES if rules else Depth.SENT))
     if as_json:
         report.print_json(
-            content.SCHEMA, {"lab": lab.name, **content.content(found, typed_for(lab))}
+            content.SCHEMA, {"lab": looked_at.name, **content.content(found, looked_at.typed)}
         )
     else:
-        report.print_text(text.render(found, typed_for(lab)))
+        report.print_text(text.render(found, looked_at.typed))
     if not found.is_healthy:
         sys.exit(SOMETHING_IS_BROKEN)
 
@@ -68,8 +92,10 @@ def diagnose(c: Context, name: str | None = None, rules: bool = False, output: s
 @task(
     help={
         "name": NAME,
+        "inventory": INVENTORY,
+        "service": SERVICE,
+        "port": "the published port, with --inventory such as 443 or 53/udp",
         "from_": FROM,
-        "port": "the published port; the topology's when not given",
         "live": "send one marked request, and show where it was really seen",
         "output": "text, json, mermaid, svg or html (LAB_OUTPUT)",
     }
@@ -78,41 +104,66 @@ def diagnose(c: Context, name: str | None = None, rules: bool = False, output: s
 def trace(
     c: Context,
     name: str | None = None,
-    from_: str = "",
+    inventory: str = "",
+    service: str = "",
     port: str = "",
+    from_: str = "",
     live: bool = False,
     output: str = "",
 ) -> None:
     """Show the way of a request, hop by hop: as the kernels would send it, or one real one."""
+    from lab.cli.subject import subject
     from lab.diagnosis.examine import diagnose as examine
-    from lab.evidence import Depth, look_at_what_answers
-    from lab.session import open_lab, place_of
+    from lab.evidence import Depth
     from lab.steps import Steps
     from lab.trace.build import trace as follow
+    from lab.trace.content import SCHEMA
 
     form = choice("output", option_value(c, "output", output, TraceOutput.TEXT), TraceOutput)
-    lab = open_lab(lab_name(c, name))
-    request = request_of(lab, from_)
-    _expect_published(lab, port)
+    wish = attach_wish(inventory, service, port if inventory else "", name)
+    if wish is not None and live:
+        raise UsageError(
+            "--live and --inventory contradict each other",
+            details="no request is sent to a service of somebody's own",
+        )
     steps = Steps(quiet=not live)
-    with steps.step("Looking at all nodes"):
-        situation, silent = look_at_what_answers(place_of(lab), Depth.RULES)
+    with subject(lab_name(c, name), wish) as looked_at:
+        if looked_at.statement:
+            _state(SCHEMA, looked_at, as_json=form is TraceOutput.JSON)
+            return
+        request = request_of(looked_at.topology, from_)
+        if wish is None:
+            _expect_published(looked_at.topology, port)
+        with steps.step("Looking at all nodes"):
+            situation, silent = looked_at.look(Depth.RULES)
     found = examine(situation, silent)
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    way = follow(situation, found, request, lab=lab.name, made=made)
+    way = follow(situation, found, request, lab=looked_at.name, made=made)
     if not live:
         _show_trace(way, form)
         return
     from lab.live.taking import Scene, take
+    from lab.session import open_lab, place_of
 
-    seen = take(Scene(lab.name, place_of(lab), situation, tuple(silent)), request, steps)
+    place = place_of(open_lab(looked_at.name))
+    seen = take(Scene(looked_at.name, place, situation, tuple(silent)), request, steps)
     _show_live(seen, way, form)
     if not seen.answered:
         sys.exit(SOMETHING_IS_BROKEN)
 
 
-def _expect_published(lab: "LabSession", port: str) -> None:
-    service = lab.topology.service
+def _state(schema: str, looked_at: "Subject", *, as_json: bool) -> None:
+    """Say why there is nothing to judge."""
+    from lab import report
+
+    if as_json:
+        report.print_json(schema, {"lab": looked_at.name, "statement": looked_at.statement})
+    else:
+        report.print_text(looked_at.statement)
+
+
+def _expect_published(topology: "Outline", port: str) -> None:
+    service = topology.service
     if port and count("--port", port, least=1) != service.published_port:
         raise UsageError(
             f"Nothing is published at tcp {port}",
@@ -121,17 +172,17 @@ def _expect_published(lab: "LabSession", port: str) -> None:
         )
 
 
-def request_of(lab: "LabSession", origin: str) -> "Request":
+def request_of(topology: "Outline", origin: str) -> "Request":
     """Return the request ``--from`` means; the manager's own when it says nothing."""
     from lab.trace.build import Request
     from lab.trace.model import HERE
 
-    nodes = [node.name for node in lab.topology.nodes]
+    nodes = [node.name for node in topology.nodes]
     if origin not in ("", HERE, *nodes):
         raise UsageError(
             f"--from cannot be {origin!r}", details=f"expected {', '.join(nodes)} or {HERE}"
         )
-    manager = lab.topology.manager.name
+    manager = topology.manager.name
     return Request(origin or manager, origin if origin in nodes else manager)
 
 

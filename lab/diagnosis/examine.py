@@ -93,6 +93,10 @@ def _ask(situation: Situation) -> tuple[tuple[Verdict, ...], tuple[Unasked, ...]
     unasked: list[Unasked] = []
     for judge in JUDGES:
         for subject in subjects(situation, judge.check.scope):
+            left_out = situation.why_left_out(judge.check.id, subject)
+            if left_out is not None:
+                unasked.append(Unasked(judge.check.id, subject, left_out))
+                continue
             try:
                 verdicts.append(judge(situation, subject))
             except LabError as error:

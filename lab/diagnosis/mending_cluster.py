@@ -37,6 +37,8 @@ def mend_leader(situation: Situation, _: Verdict) -> Iterator[Repair]:
 
 def mend_roles(situation: Situation, _: Verdict) -> Iterator[Repair]:
     """Remove strangers and entries left over, and give members their roles."""
+    if not situation.is_lab:  # who belongs to somebody's own swarm is theirs to say
+        return
     wanted = {node.name: str(node.role) for node in situation.topology.nodes}
     here = {node.swarm.node_id for node in situation.cluster.nodes}
     manager = situation.topology.manager.name
@@ -73,7 +75,8 @@ def mend_link(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
         for i in host.interfaces
         if i.kind is None and i.name != "lo" and not any(a.version == 4 for a in i.addresses)
     ]
-    length = situation.topology.link.subnet.prefixlen
+    known = situation.topology.link
+    length = known.subnet.prefixlen if known is not None else "PREFIX"
     for name in bare[:1]:
         yield Repair(verdict.node, f"ip addr add {address}/{length} dev {name}")
         yield Repair(verdict.node, f"ip link set {name} up")
@@ -150,10 +153,13 @@ def mend_publishing(situation: Situation, _: Verdict) -> Iterator[Repair]:
     wanted = situation.topology.service
     found = situation.cluster.service
     ports = found.ports if found else ()
-    words = [f"--publish-rm {port.target}" for port in ports if port.protocol == "tcp"]
+    words = [
+        f"--publish-rm {port.target}" for port in ports if port.protocol == situation.protocol
+    ]
     if found is not None and found.endpoint_mode != "vip":
         words.append("--endpoint-mode vip")
-    words.append(f"--publish-add {wanted.published_port}:{wanted.target_port}")
+    suffix = "" if situation.protocol == "tcp" else f"/{situation.protocol}"
+    words.append(f"--publish-add {wanted.published_port}:{wanted.target_port}{suffix}")
     yield Repair(
         situation.topology.manager.name, f"docker service update {' '.join(words)} {wanted.name}"
     )

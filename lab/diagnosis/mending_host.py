@@ -15,6 +15,7 @@ from lab.diagnosis.model import Repair
 from lab.facts.iptables import NatTarget, Ruleset
 from lab.hops.host import INGRESS_CHAIN
 from lab.hops.situation import BRIDGE, Blocked, Situation
+from lab.hops.surroundings import bridge_subnet, gateway
 from lab.hops.verdict import Verdict
 
 TO_THE_CHAIN = f"-m addrtype --dst-type LOCAL -j {INGRESS_CHAIN}"
@@ -24,7 +25,11 @@ def mend_reservation(situation: Situation, verdict: Verdict) -> Iterator[Repair]
     """End who holds the port, and have dockerd hold it again."""
     node = situation.cluster.node(verdict.node)
     service = situation.topology.service
-    held = [s for s in node.host.listeners if (s.protocol, s.port) == ("tcp", situation.port)]
+    held = [
+        s
+        for s in node.host.listeners
+        if (s.protocol, s.port) == (situation.protocol, situation.port)
+    ]
     owners = {p.pid: p.name for s in held for p in s.processes if p.name != "dockerd"}
     for pid, name in sorted(owners.items()):
         yield Repair(verdict.node, f"kill {pid}", f"{name} holds the port")
@@ -67,9 +72,10 @@ def mend_dnat(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
     wrong = [r for r in found if r.to_destination != wanted]
     yield from deletions(verdict.node, wrong)
     if len(wrong) == len(found):
+        proto = situation.protocol
         yield Repair(
             verdict.node,
-            f"iptables -t nat -I {INGRESS_CHAIN} -p tcp -m tcp --dport {situation.port} "
+            f"iptables -t nat -I {INGRESS_CHAIN} -p {proto} -m {proto} --dport {situation.port} "
             f"-j DNAT --to-destination {wanted.address}:{wanted.port}",
         )
 
@@ -99,7 +105,7 @@ def _not_dockers(rules: Ruleset, verdict: Verdict) -> tuple[Repair, ...]:
 
 
 def _let_forward(situation: Situation, verdict: Verdict, rules: Ruleset) -> Iterator[Repair]:
-    port = situation.port
+    port, proto = situation.port, situation.protocol
     start = "DOCKER-FORWARD" if rules.chain("filter", "DOCKER-FORWARD") else "FORWARD"
     chain = rules.in_chain("filter", INGRESS_CHAIN)
     if rules.chain("filter", INGRESS_CHAIN) is None:
@@ -109,12 +115,13 @@ def _let_forward(situation: Situation, verdict: Verdict, rules: Ruleset) -> Iter
         yield Repair(verdict.node, f"iptables -I {start} -j {INGRESS_CHAIN}")
     if not any(r.jump == "ACCEPT" and r.destination_port == port for r in chain):
         yield Repair(
-            verdict.node, f"iptables -I {INGRESS_CHAIN} -p tcp -m tcp --dport {port} -j ACCEPT"
+            verdict.node,
+            f"iptables -I {INGRESS_CHAIN} -p {proto} -m {proto} --dport {port} -j ACCEPT",
         )
     if not any(r.jump == "ACCEPT" and r.source_port == port for r in chain):
         yield Repair(
             verdict.node,
-            f"iptables -I {INGRESS_CHAIN} -p tcp -m tcp --sport {port} "
+            f"iptables -I {INGRESS_CHAIN} -p {proto} -m {proto} --sport {port} "
             "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
         )
 
@@ -136,8 +143,8 @@ def mend_masquerade(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
 
 def mend_bridge(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
     """Set the bridge up and give it its address; another subnet needs a new bridge."""
-    subnet = situation.topology.bridge.subnet
-    wanted = f"{situation.topology.bridge_gateway}/{subnet.prefixlen}"
+    subnet = bridge_subnet(situation, verdict.node)
+    wanted = f"{gateway(situation, verdict.node)}/{subnet.prefixlen}"
     node = situation.cluster.node(verdict.node)
     interface = node.host.interface(BRIDGE)
     if interface is None or node.bridge is None:
@@ -160,8 +167,8 @@ def mend_shadow(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
         else:
             yield Repair(verdict.node, f"ip route del {line.removeprefix('unicast ')}")
     if not verdict.evidence and interface is not None:
-        subnet = situation.topology.bridge.subnet
-        source = situation.topology.bridge_gateway
+        subnet = bridge_subnet(situation, verdict.node)
+        source = gateway(situation, verdict.node)
         yield Repair(verdict.node, f"ip route add {subnet} dev {BRIDGE} src {source}")
 
 

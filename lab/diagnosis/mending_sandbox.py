@@ -17,6 +17,7 @@ from lab.diagnosis.mending_host import mend_switches
 from lab.diagnosis.model import Repair
 from lab.facts.iptables import FULL_MARK_MASK, Rule
 from lab.hops.situation import IN_SANDBOX, Blocked, Situation
+from lab.hops.surroundings import gateway
 from lab.hops.verdict import Verdict
 
 ENTER = f"{IN_SANDBOX} "
@@ -40,17 +41,19 @@ def mend_address(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
     if not link.is_up:
         yield Repair(verdict.node, f"{ENTER}ip link set {link.name} up")
     if not any(route.destination.prefixlen == 0 for route in sandbox.routes):
-        gateway = situation.topology.bridge_gateway
+        own = gateway(situation, verdict.node)
         yield Repair(
             verdict.node,
-            f"{ENTER}ip route replace default via {gateway} dev {link.name}",
+            f"{ENTER}ip route replace default via {own} dev {link.name}",
             "it went away with the link",
         )
 
 
 def mend_mark(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
     """Delete rules that set another mark, and set the one IPVS waits for."""
-    yield from _mark(situation, verdict, "PREROUTING", f"-p tcp -m tcp --dport {situation.port}")
+    proto = situation.protocol
+    packets = f"-p {proto} -m {proto} --dport {situation.port}"
+    yield from _mark(situation, verdict, "PREROUTING", packets)
 
 
 def mend_vip_mark(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
@@ -178,11 +181,11 @@ def mend_ways(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
     if sandbox is None or node.ingress is None or address is None or own is None:
         return
     inner, outer = sandbox.interface_with(address), sandbox.interface_with(own)
-    gateway = situation.topology.bridge_gateway
+    bridge = gateway(situation, verdict.node)
     default = next((r for r in sandbox.routes if r.destination.prefixlen == 0), None)
-    if inner and (default is None or (default.gateway, default.device) != (gateway, inner.name)):
+    if inner and (default is None or (default.gateway, default.device) != (bridge, inner.name)):
         yield Repair(
-            verdict.node, f"{ENTER}ip route replace default via {gateway} dev {inner.name}"
+            verdict.node, f"{ENTER}ip route replace default via {bridge} dev {inner.name}"
         )
     for subnet in node.ingress.subnets:
         here = [r for r in sandbox.routes if r.destination == subnet]

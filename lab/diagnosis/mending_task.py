@@ -112,9 +112,10 @@ def mend_redirect(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
     wrong = [r for r in named_in(namespace.rules, verdict) if r.jump in ("REDIRECT", "DNAT")]
     taking = [r for r in wrong if r.chain == "PREROUTING" and r.destination_port == situation.port]
     yield from deletions(verdict.node, taking, namespace.by_hand)
+    proto = situation.protocol
     yield Repair(
         verdict.node,
-        f"{namespace.by_hand}iptables -t nat -A PREROUTING -d {address}/32 -p tcp -m tcp "
+        f"{namespace.by_hand}iptables -t nat -A PREROUTING -d {address}/32 -p {proto} -m {proto} "
         f"--dport {situation.port} -j REDIRECT --to-ports {situation.target}",
     )
 
@@ -127,17 +128,17 @@ def mend_container_filter(situation: Situation, verdict: Verdict) -> Iterator[Re
         address = situation.task(slot).ingress_address
     except Blocked:
         return
-    enter, port = namespace.by_hand, situation.target
+    enter, port, proto = namespace.by_hand, situation.target, situation.protocol
     if "filter INPUT" in verdict.found:
         yield Repair(
             verdict.node,
-            f"{enter}iptables -I INPUT -d {address}/32 -p tcp -m tcp --dport {port} "
+            f"{enter}iptables -I INPUT -d {address}/32 -p {proto} -m {proto} --dport {port} "
             "-m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT",
         )
     if "filter OUTPUT" in verdict.found:
         yield Repair(
             verdict.node,
-            f"{enter}iptables -I OUTPUT -s {address}/32 -p tcp -m tcp --sport {port} "
+            f"{enter}iptables -I OUTPUT -s {address}/32 -p {proto} -m {proto} --sport {port} "
             "-m conntrack --ctstate ESTABLISHED -j ACCEPT",
         )
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from lab.errors import UnreadableOutput
 from lab.facts import commands
 from lab.facts.addresses import ForwardingEntry, RouteLookup
-from lab.facts.batch import Batch
+from lab.facts.batch import NOT_FOUND, Batch
 from lab.facts.commands import HOST, Command, enter_by_hand
 from lab.facts.engine_api import EngineApi, parse_engine_api
 from lab.facts.ip_json import (
@@ -24,7 +24,7 @@ from lab.facts.ip_json import (
 )
 from lab.facts.iptables import Ruleset
 from lab.facts.iptables_save import parse_iptables_save
-from lab.facts.ipvs import VirtualService, parse_ipvsadm
+from lab.facts.ipvs import VirtualService, parse_ipvsadm, parse_proc_ip_vs
 from lab.facts.sockets import Listener, parse_listeners
 from lab.facts.sysctls import Sysctls, parse_settings
 
@@ -44,9 +44,22 @@ def read_rules(batch: Batch, namespace: str) -> Ruleset:
 
 
 def read_virtual_services(batch: Batch, namespace: str) -> tuple[VirtualService, ...]:
-    """Return the IPVS table of a namespace, with its counters."""
+    """Return the IPVS table of a namespace, with its counters.
+
+    Without ipvsadm it is the kernel's own list, which counts no traffic.
+    """
+    if lacks_ipvsadm(batch, namespace):
+        return _read(batch, namespace, commands.IPVS_PROC, parse_proc_ip_vs)
+    if batch.answer(namespace, commands.IPVS) == commands.NO_IPVS:
+        return ()
     traffic = batch.answer(namespace, commands.IPVS_TRAFFIC)
     return _read(batch, namespace, commands.IPVS, lambda text: parse_ipvsadm(text, traffic))
+
+
+def lacks_ipvsadm(batch: Batch, namespace: str) -> bool:
+    """Say whether the node's table was read without ipvsadm, because it is not installed."""
+    section = batch.section(namespace, commands.IPVS)
+    return section is not None and section.exit_code == NOT_FOUND
 
 
 def read_addresses(batch: Batch, namespace: str) -> AddressTables:

@@ -12,6 +12,7 @@ line of the command's standard error::
 The last line is ``@@@ done``: an answer without it was cut short.
 """
 
+import re
 from dataclasses import dataclass
 
 from lab.errors import FactUnavailable, UnreadableOutput
@@ -19,6 +20,21 @@ from lab.facts.commands import HOST, Command, enter_by_hand
 
 ENTER = Command("enter", "", "true")
 """Not run by itself: the section that says why a namespace could not be entered."""
+
+
+NOT_FOUND = 127
+"""The exit code of a shell that found no such program (POSIX, "Exit Status for Commands")."""
+_PACKAGES = {
+    "bridge": "iproute2",
+    "curl": "curl",
+    "ip": "iproute2",
+    "iptables-save": "iptables",
+    "ipvsadm": "ipvsadm",
+    "nsenter": "util-linux",
+    "ss": "iproute2",
+}
+"""Package of each program a look needs: the same name on Debian, and but for iproute on Fedora."""
+_MISSING = re.compile(r"(?:^|[\s:])([\w./-]+): (?:command )?not found", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,8 @@ class Batch:
             return section.stdout
         entering = self.section(namespace, ENTER)
         failed = section or entering
+        if failed is not None and failed.exit_code == NOT_FOUND:
+            raise self._missing(failed, command)
         seen = "it was not run"
         if failed is not None:
             seen = f"exit code {failed.exit_code}: {failed.stderr or failed.stdout}".rstrip(" :")
@@ -70,6 +88,16 @@ class Batch:
             f"{self.node}: `{command.by_hand}` could not be read in {namespace}",
             details=seen,
             hint=f"on {self.node}: {enter_by_hand(namespace)}{command.by_hand}",
+        )
+
+    def _missing(self, failed: Section, command: Command) -> FactUnavailable:
+        named = _MISSING.search(failed.stderr)
+        program = named[1] if named else command.by_hand.split()[0]
+        package = _PACKAGES.get(program, program)
+        return FactUnavailable(
+            f"{self.node}: {program} is not installed",
+            details=f"`{command.by_hand}` in {failed.namespace} needs it",
+            hint=f"on {self.node}: apt-get install {package}, or dnf install {package}",
         )
 
 

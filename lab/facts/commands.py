@@ -52,16 +52,32 @@ def _settings(*names: str) -> Command:
 def _ask_docker() -> str:
     """Return one ``curl`` for all API paths; every answer ends with its HTTP status."""
     urls = " ".join(shlex.quote(f"http://localhost{path}") for path in API_PATHS)
-    form = shlex.quote("\\n@@@ http %{http_code} %{url} %{errormsg}\\n")
+    # url_effective, because curl knows "url" and "errormsg" from 7.75 on only; an older one says
+    # so on stderr, which nobody needs: a curl that fails without a word has its exit code.
+    form = shlex.quote("\\n@@@ http %{http_code} %{url_effective} %{errormsg}\\n")
     curl = f"curl -s --max-time 30 --unix-socket {DOCKER_SOCKET} -w {form} {urls}"
-    return f"api=$({curl} 2>&1)\napi_status=$?\n"
+    return f"api=$({curl} 2>/dev/null)\napi_status=$?\n"
+
+
+def _where_ipvs_is(line: str) -> str:
+    return f"if [ -e /proc/net/ip_vs ]; then {line}; else echo '{NO_IPVS}'; fi"
 
 
 RULES = Command("rules", "iptables-save -c", "iptables-save -c")
-IPVS = Command("ipvs", "ipvsadm -Ln", "ipvsadm -Ln")
+NO_IPVS = "the kernel has not loaded ip_vs"
+"""Printed where there is no table: ipvsadm would load the module only to look."""
+IPVS = Command("ipvs", _where_ipvs_is("ipvsadm -Ln"), "ipvsadm -Ln")
 IPVS_TRAFFIC = Command(
-    "ipvs-traffic", "ipvsadm -Ln --stats --exact", "ipvsadm -Ln --stats --exact"
+    "ipvs-traffic",
+    _where_ipvs_is("ipvsadm -Ln --stats --exact"),
+    "ipvsadm -Ln --stats --exact",
 )
+IPVS_PROC = Command(
+    "ipvs-proc",
+    "command -v ipvsadm >/dev/null || cat /proc/net/ip_vs",
+    "cat /proc/net/ip_vs",
+)
+"""The same table from the kernel itself, for a node without ipvsadm; without traffic counters."""
 ADDRESSES = Command(
     "addresses",
     "printf '%s show\\n' addr route rule neigh | ip -json -details -batch -",
@@ -69,6 +85,15 @@ ADDRESSES = Command(
 )
 FORWARDING = Command("forwarding", "bridge -json fdb show", "bridge fdb show")
 LISTENERS = Command("listeners", "ss -Hltunp", "ss -ltunp")
+LISTENERS_GENTLY = Command(
+    "listeners",
+    "[ -e /sys/module/tcp_diag ] && [ -e /sys/module/udp_diag ] || export PROC_ROOT=/proc; "
+    "ss -Hltunp",
+    "ss -ltunp",
+)
+"""Without loading tcp_diag, udp_diag and inet_diag, as ss does to ask the kernel (measured, kernel
+6.12): with ``PROC_ROOT`` it reads /proc/net. That does not tell an IPv6 socket that takes no IPv4
+from one that does."""
 HOST_SETTINGS = _settings(
     "ipv4/ip_forward",
     "ipv4/conf/*/forwarding",
@@ -113,13 +138,20 @@ class Plan:
 
 EVERYTHING = Plan(
     host=(DOCKER, RULES, ADDRESSES, LISTENERS, HOST_SETTINGS),
-    sandbox=(RULES, IPVS, IPVS_TRAFFIC, ADDRESSES, SANDBOX_SETTINGS),
+    sandbox=(RULES, IPVS, IPVS_TRAFFIC, IPVS_PROC, ADDRESSES, SANDBOX_SETTINGS),
     overlay=(ADDRESSES, FORWARDING),
     container=(RULES, ADDRESSES, LISTENERS, CONTAINER_SETTINGS),
 )
+GENTLY = Plan(
+    host=(DOCKER, RULES, ADDRESSES, LISTENERS_GENTLY, HOST_SETTINGS),
+    sandbox=EVERYTHING.sandbox,
+    overlay=EVERYTHING.overlay,
+    container=(RULES, ADDRESSES, LISTENERS_GENTLY, CONTAINER_SETTINGS),
+)
+"""The same for hosts that are somebody's own: not even a kernel module is loaded."""
 COUNTERS = Plan(
     host=(RULES,),
-    sandbox=(RULES, IPVS, IPVS_TRAFFIC),
+    sandbox=(RULES, IPVS, IPVS_TRAFFIC, IPVS_PROC),
     overlay=(),
     container=(RULES,),
 )

@@ -43,16 +43,21 @@ def gather(
 
 
 def gather_willing(
-    shells: "Sequence[Shell]", *, service: str, parallel: int = 8, timeout_s: float = 60.0
+    shells: "Sequence[Shell]",
+    *,
+    service: str,
+    plan: Plan = EVERYTHING,
+    parallel: int = 8,
+    timeout_s: float = 60.0,
 ) -> tuple[ClusterFacts, dict[str, LabError]]:
     """Return the facts of the nodes that answer, and for each other one why it does not.
 
-    Parameters as ``gather``, which is for those who want all or nothing.
+    Parameters as ``gather``, which is for those who want all or nothing; ``plan`` is how to look.
     """
 
     def look(shell: "Shell") -> NodeReading | LabError:
         try:
-            return read_node(_run(shell, EVERYTHING, timeout_s), service=service)
+            return read_node(_run(shell, plan, timeout_s), service=service)
         except LabError as error:
             return error
 
@@ -92,6 +97,7 @@ def join_readings(readings: Sequence[NodeReading], *, service: str) -> ClusterFa
         members=view.members if view else (),
         service=named,
         tasks=tuple(task for task in tasks if named and task.service_id == named.id),
+        services=tuple(s.name for s in view.services) if view else (),
     )
 
 

@@ -25,7 +25,9 @@ class Rule:
     ``negated`` holds the names of the fields below that carry a ``!`` ("out_interface", ...):
     a caller that compares a field must look there too.
     ``destination_port``, ``source_port``, ``to_destination``, ``to_source`` and
-    ``redirect_port`` are set for single values; ranges stay verbatim in ``other``.
+    ``redirect_port`` are set for single values; other ranges stay verbatim in ``other``.
+    ``destination_ports`` and ``source_ports`` are ranges, first and last port: of
+    ``--dport 8000:8080`` and ``-m multiport --dports 80,443,8000:8080``.
     ``set_mark`` and ``set_mark_mask`` come from ``--set-xmark 0x102/0xffffffff``.
     ``destination_type`` and ``source_type`` come from ``-m addrtype`` ("LOCAL"),
     ``connection_states`` from ``-m conntrack --ctstate`` or ``-m state --state``, in the
@@ -44,6 +46,8 @@ class Rule:
     out_interface: str | None = None
     source_port: int | None = None
     destination_port: int | None = None
+    source_ports: tuple[tuple[int, int], ...] = ()
+    destination_ports: tuple[tuple[int, int], ...] = ()
     source_type: str | None = None
     destination_type: str | None = None
     connection_states: tuple[str, ...] = ()

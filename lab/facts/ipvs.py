@@ -1,4 +1,4 @@
-"""The kernel's load balancer table as ``ipvsadm`` prints it, see ipvsadm(8)."""
+"""The kernel's load balancer table: ``ipvsadm``, see ipvsadm(8), or ``/proc/net/ip_vs``."""
 
 import re
 from collections.abc import Iterator
@@ -46,7 +46,8 @@ class Backend:
 
     ``port`` is 0 for the backends of a fwmark service: the packet keeps its port.
     ``weight`` 0 means draining: no new connection is sent there. ``traffic`` is None only when
-    the entry appeared between the two readings (configuration first, counters second).
+    the entry appeared between the two readings (configuration first, counters second), or when
+    the table was read from /proc/net/ip_vs, which has no counters.
     """
 
     address: IPv4Address
@@ -81,6 +82,11 @@ class VirtualService:
 _SERVICE = re.compile(r"(FWM|TCP|UDP|SCTP) +([\d.]+(?::\d+)?) +([a-z]+)((?: \S+)*)")
 _BACKEND = re.compile(r"  -> ([\d.]+):(\d+) +(\w+) +(\d+) +(\d+) +(\d+)")
 _TRAFFIC = re.compile(r"(FWM|TCP|UDP|SCTP|  ->) +(\S+)" + r" +(\d+)" * 5)
+PROC = "/proc/net/ip_vs"
+_PROC_SERVICE = re.compile(
+    r"(FWM|TCP|UDP|SCTP) +([\dA-F]{8})(?::([\dA-F]{4}))? +([a-z]+)((?: \S+)*)"
+)
+_PROC_BACKEND = re.compile(r"  -> ([\dA-F]{8}):([\dA-F]{4}) +(\w+) +(\d+) +(\d+) +(\d+)")
 _FORWARDING = {word.value for word in Forwarding}
 
 
@@ -111,6 +117,58 @@ def parse_ipvsadm(configuration: str, traffic: str) -> tuple[VirtualService, ...
         else:
             raise _unknown(number, line, "ipvsadm -Ln")
     return tuple(_service(match, backends, counters) for match, backends in found)
+
+
+def parse_proc_ip_vs(text: str) -> tuple[VirtualService, ...]:
+    """Return the balanced services from /proc/net/ip_vs, where numbers are hexadecimal.
+
+    Reads, for example (net/netfilter/ipvs/ip_vs_ctl.c, ``ip_vs_info_seq_show``)::
+
+        IP Virtual Server version 1.2.1 (size=4096)
+        Prot LocalAddress:Port Scheduler Flags
+          -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+        FWM  00000102 rr
+          -> 0A000005:0000      Masq    1      0          0
+
+    Raises:
+        UnreadableOutput: A line of another form, or a missing heading.
+    """
+    found: list[tuple[re.Match[str], list[re.Match[str]]]] = []
+    for number, line in _body(text, PROC):
+        if match := _PROC_SERVICE.fullmatch(line):
+            found.append((match, []))
+        elif found and (match := _PROC_BACKEND.fullmatch(line)) and match[3] in _FORWARDING:
+            found[-1][1].append(match)
+        else:
+            raise _unknown(number, line, PROC)
+    return tuple(_proc_service(match, backends) for match, backends in found)
+
+
+def _proc_service(match: re.Match[str], backends: list[re.Match[str]]) -> VirtualService:
+    by_mark = match[1] == "FWM"
+    return VirtualService(
+        fwmark=int(match[2], 16) if by_mark else None,
+        protocol=None if by_mark else match[1].lower(),
+        address=None if by_mark else IPv4Address(int(match[2], 16)),
+        port=None if by_mark else int(match[3], 16),
+        scheduler=match[4],
+        flags=tuple(match[5].split()),
+        backends=tuple(
+            Backend(
+                address=IPv4Address(int(b[1], 16)),
+                port=int(b[2], 16),
+                forwarding=Forwarding(b[3]),
+                weight=int(b[4]),
+                active_connections=int(b[5]),
+                inactive_connections=int(b[6]),
+                traffic=None,
+                raw=b[0].strip(),
+            )
+            for b in backends
+        ),
+        traffic=None,
+        raw=match[0].rstrip(),
+    )
 
 
 _Counters = dict[tuple[str, str | None], Traffic]

@@ -142,6 +142,7 @@ class NodeFacts:
     ``bridge`` (docker_gwbridge) and ``ingress`` are inspected and None until they exist;
     ``networks`` is the plain list. ``sandbox`` is None until ``docker swarm init`` or ``join``
     has made the ingress network here. ``tasks`` are the service's running containers here.
+    ``substitutes`` says what was read another way than usual, one line for each.
     """
 
     node: str
@@ -161,6 +162,7 @@ class NodeFacts:
     containers: tuple[Container, ...]
     tasks: tuple[TaskFacts, ...]
     images: tuple[Image, ...]
+    substitutes: tuple[str, ...] = ()
 
     @property
     def iptables_backend(self) -> str | None:
@@ -206,7 +208,7 @@ class ClusterFacts:
 
     ``members`` is empty when no node is a manager that answers (no swarm yet: see
     ``NodeFacts.swarm``); ``service`` is None and ``tasks`` empty until the service is created.
-    ``tasks`` holds the service's tasks, the finished ones too.
+    ``tasks`` holds the service's tasks, the finished ones too. ``services`` names all there are.
     """
 
     service_name: str
@@ -214,6 +216,7 @@ class ClusterFacts:
     members: tuple[SwarmMember, ...]
     service: Service | None
     tasks: tuple[SwarmTask, ...]
+    services: tuple[str, ...] = ()
 
     @property
     def running_tasks(self) -> tuple[SwarmTask, ...]:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 
 from lab.errors import FactUnavailable
 from lab.facts.answers import (
+    lacks_ipvsadm,
     read_addresses,
     read_engine_api,
     read_forwarding,
@@ -45,6 +46,10 @@ from lab.facts.model import (
 )
 from lab.facts.swarm_json import parse_members, parse_services, parse_tasks
 
+INSTEAD_OF_IPVSADM = (
+    "ipvsadm is not installed: /proc/net/ip_vs was read instead, which counts no traffic "
+    "(apt-get install ipvsadm, or dnf install ipvsadm)"
+)
 _OVERLAY = re.compile(r"\d[^-]*-.+")
 
 
@@ -104,6 +109,9 @@ def read_node(batch: Batch, *, service: str) -> NodeReading:
             if container.service_name == service and container.state in {"running", "paused"}
         ),
         images=api.read("/images/json", parse_images),
+        substitutes=(INSTEAD_OF_IPVSADM,)
+        if any(lacks_ipvsadm(batch, name) for name in namespaces.sandboxes)
+        else (),
     )
     return NodeReading(facts, _read_cluster(api, engine.swarm))
 

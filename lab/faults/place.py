@@ -17,6 +17,7 @@ from lab.facts.model import NodeFacts, OverlayFacts, TaskFacts
 from lab.faults.model import Fault, On, Role, Step
 from lab.hops.judge import slot_name
 from lab.hops.situation import IN_SANDBOX, Situation
+from lab.hops.surroundings import gateway
 
 WORD = re.compile(r"\{([a-z_]+)\}")
 MANY = {"nodes", "others", "slots"}
@@ -104,7 +105,7 @@ class Place:
 def fitting(fault: Fault, situation: Situation) -> tuple[str, ...]:
     """Return the nodes a fault can be put into: workers first, because students look there."""
     topology = situation.topology
-    workers = tuple(node.name for node in topology.workers)
+    workers = tuple(node.name for node in topology.nodes if node.name != topology.manager.name)
     match fault.role:
         case Role.MANAGER:
             return (topology.manager.name,)
@@ -230,6 +231,14 @@ def _add_neighbours(place: Place) -> str:
     )
 
 
+def _link_nobody(place: Place) -> str:
+    """Return an address of a lab's link that no node has."""
+    link = place.situation.topology.link
+    if link is None:
+        raise UsageError("A fault can only be put into a lab")
+    return str(link.subnet.broadcast_address - 1)
+
+
 VALUES: Mapping[str, Callable[[Place], str]] = {
     "node": lambda p: p.node,
     "manager": lambda p: p.manager,
@@ -244,7 +253,7 @@ VALUES: Mapping[str, Callable[[Place], str]] = {
     "link_mtu": lambda p: str(_link(p).mtu),
     "way_out": _way_out,
     "way_out_address": lambda p: str(_way_out_address(p)),
-    "gateway": lambda p: str(p.situation.topology.bridge_gateway),
+    "gateway": lambda p: str(gateway(p.situation, p.node)),
     "sandbox": lambda p: str(p.situation.sandbox_address(p.node)),
     "sandbox_ns": lambda _: IN_SANDBOX,
     "sandbox_link": lambda p: _sandbox_device(p, p.situation.sandbox_address(p.node)),
@@ -261,7 +270,7 @@ VALUES: Mapping[str, Callable[[Place], str]] = {
     "remote": lambda p: str(_address(_remote(p))),
     "remote_mac": lambda p: _remote_endpoint(p).mac,
     "remote_node": lambda p: str(p.situation.spec(_remote_home(p)).address),
-    "link_nobody": lambda p: str(p.situation.topology.link.subnet.broadcast_address - 1),
+    "link_nobody": _link_nobody,
     "slot": lambda p: slot_name(_slot(p)),
     "task": lambda p: str(_address(_own_task(p)[0])),
     "task_ns": lambda p: p.situation.namespace(_slot(p)).by_hand.strip(),

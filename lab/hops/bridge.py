@@ -3,6 +3,7 @@
 from lab.facts.addresses import PolicyRule, Route
 from lab.hops.judge import judge
 from lab.hops.situation import BRIDGE, Situation
+from lab.hops.surroundings import bridge_subnet, gateway
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
 KERNEL_TABLES = frozenset({"local", "main", "default", "255", "254", "253"})
@@ -23,14 +24,14 @@ def bridge_is_in_place(situation: Situation, name: str) -> Finding:
     """Compare Docker's word and the interface with the topology."""
     bridge = situation.bridge(name)
     host = situation.cluster.node(name).host
-    gateway = situation.topology.bridge_gateway
-    wanted = situation.topology.bridge.subnet
+    own = gateway(situation, name)
+    wanted = bridge_subnet(situation, name)
     interface = host.interface(BRIDGE)
     held = [str(a) for a in interface.addresses if a.version == 4] if interface else []
     up = interface is not None and "UP" in interface.flags
     return Finding(
-        ok=bridge.subnets == (wanted,) and up and held == [f"{gateway}/{wanted.prefixlen}"],
-        expected=f"subnet {wanted}, {gateway}/{wanted.prefixlen} on the interface, up",
+        ok=bridge.subnets == (wanted,) and up and held == [f"{own}/{wanted.prefixlen}"],
+        expected=f"subnet {wanted}, {own}/{wanted.prefixlen} on the interface, up",
         found=f"subnet {', '.join(map(str, bridge.subnets))}, {', '.join(held) or 'no address'}"
         f" on the interface{'' if interface else ', which does not exist'}"
         f"{', up' if up else ', down'}",
@@ -109,9 +110,11 @@ def nothing_shadows_the_route(situation: Situation, name: str) -> Finding:
     covering = [r for r in host.routes if address in r.destination]
     own = [r for r in covering if r.device == BRIDGE and r.kind == "unicast"]
     longest = max((r.destination.prefixlen for r in own), default=33)
+    # A lab has none. Hosts of somebody's own may, for a reason, and H11-route asks the kernel.
+    ruling = host.policy_rules if situation.is_lab else ()
     strangers = [
         *(_route(r) for r in covering if r not in own and r.destination.prefixlen >= longest),
-        *(_rule(r) for r in host.policy_rules if r.table not in KERNEL_TABLES),
+        *(_rule(r) for r in ruling if r.table not in KERNEL_TABLES),
     ]
     return Finding(
         ok=bool(own) and not strangers,

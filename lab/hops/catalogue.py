@@ -17,6 +17,7 @@ from lab.hops import (
 )
 from lab.hops.judge import Judge, slot_name
 from lab.hops.situation import Situation
+from lab.hops.surroundings import slots
 from lab.hops.verdict import Scope, Verdict
 
 JUDGES: tuple[Judge, ...] = (
@@ -87,7 +88,16 @@ def subjects(situation: Situation, scope: Scope) -> tuple[str, ...]:
         case Scope.NODE:
             return tuple(node.name for node in topology.nodes)
         case Scope.SLOT:
-            return tuple(slot_name(n + 1) for n in range(topology.service.replicas))
+            return tuple(map(slot_name, slots(situation)))
+
+
+def asked(situation: Situation, judge: Judge) -> tuple[str, ...]:
+    """Return whom a check is asked about: all subjects of its scope, but for what is left out."""
+    return tuple(
+        subject
+        for subject in subjects(situation, judge.check.scope)
+        if situation.why_left_out(judge.check.id, subject) is None
+    )
 
 
 def judge_all(situation: Situation) -> Iterator[Verdict]:
@@ -97,7 +107,7 @@ def judge_all(situation: Situation) -> Iterator[Verdict]:
         FactUnavailable: Something was not probed or sent that a judge needs.
     """
     for judge in JUDGES:
-        for subject in subjects(situation, judge.check.scope):
+        for subject in asked(situation, judge):
             yield judge(situation, subject)
 
 
@@ -119,7 +129,7 @@ def _earlier(situation: Situation, verdict: Verdict) -> Iterator[Verdict]:
     for judge in JUDGES:
         if judge.check.id == verdict.check:
             return
-        for subject in subjects(situation, judge.check.scope):
+        for subject in asked(situation, judge):
             elsewhere = judge.check.scope is Scope.NODE and subject != verdict.node
             if elsewhere and judge.check.id not in AT_THE_OTHER_END:
                 continue

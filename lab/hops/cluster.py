@@ -1,22 +1,20 @@
 """Hop "cluster": the swarm itself, and the ways between its nodes."""
 
-import re
+from collections import Counter
 from collections.abc import Iterator
 
 from lab.facts.model import NodeFacts
-from lab.hops.flows import Stage, between_nodes, pass_all
+from lab.hops.flows import Door, Stage, between_nodes, pass_all
 from lab.hops.judge import judge
+from lab.hops.layouts import LAST_KNOWN, is_known, series
 from lab.hops.observations import Connect
 from lab.hops.situation import Situation
+from lab.hops.surroundings import advertised, gossip_peers
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
 CONTROL_PORT = 2377
 GOSSIP_PORT = 7946
 DATA_PORT = 4789
-OLDEST_KNOWN = (20, 10)
-LAST_KNOWN = (29, 7)
-"""The engines whose rules these checks can read: from 29.8 on swarm publishes a port as an
-ordinary bridge mapping, without DOCKER-INGRESS (moby pull request 53118)."""
 
 
 @judge(
@@ -34,8 +32,10 @@ def member_is_ready(situation: Situation, name: str) -> Finding:
     """Ask the manager about this node; what the node says of itself proves nothing."""
     node = situation.member(name)
     situation.manager()
-    expected = "state ready, availability active"
     member = situation.cluster.member(node)
+    # Whoever drains a node of their own means it, and its sandbox goes on balancing.
+    wanted = "active" if situation.is_lab or member is None else member.availability
+    expected = f"state ready, availability {wanted}"
     if member is None:
         ids = ", ".join(m.id for m in situation.cluster.members)
         return Finding(
@@ -62,9 +62,11 @@ def one_leader(situation: Situation, _: str) -> Finding:
     """Count the leaders among the members."""
     situation.manager()
     leaders = [m.hostname for m in situation.cluster.members if m.is_leader]
-    expected = situation.topology.manager.name
+    expected = situation.topology.manager.name if situation.is_lab else "one of the managers"
     return Finding(
-        ok=leaders == [expected], expected=expected, found=", ".join(leaders) or "no leader"
+        ok=leaders == [expected] if situation.is_lab else len(leaders) == 1,
+        expected=expected,
+        found=", ".join(leaders) or "no leader",
     )
 
 
@@ -81,10 +83,31 @@ def one_leader(situation: Situation, _: str) -> Finding:
 def roles_are_right(situation: Situation, _: str) -> Finding:
     """Compare members with the topology by host name; a second entry of a node shows here."""
     situation.manager()
+    if not situation.is_lab:
+        return _each_once(situation)
     wanted = sorted(f"{n.name} ({n.role})" for n in situation.topology.nodes)
     held = sorted(f"{m.hostname} ({m.role})" for m in situation.cluster.members)
     return Finding(
         ok=held == wanted, expected=", ".join(wanted), found=", ".join(held) or "no members"
+    )
+
+
+def _each_once(situation: Situation) -> Finding:
+    """Every host is one member in the role that was said; no member is there twice."""
+    members = situation.cluster.members
+    words = []
+    for spec in situation.topology.nodes:
+        member = situation.cluster.member(situation.cluster.node(spec.name))
+        if member is None or str(member.role) != str(spec.role):
+            words.append(
+                f"{spec.name} is {member.role if member else 'no member'}, not {spec.role}"
+            )
+    times = Counter(m.hostname for m in members)
+    words += [f"{name} is there {count} times" for name, count in times.items() if count > 1]
+    return Finding(
+        ok=not words,
+        expected="every host a member in its role, no member twice",
+        found="; ".join(words) or ", ".join(sorted(f"{m.hostname} ({m.role})" for m in members)),
     )
 
 
@@ -101,15 +124,12 @@ def roles_are_right(situation: Situation, _: str) -> Finding:
 def engine_is_known(situation: Situation, name: str) -> Finding:
     """Know the layout before reading rules: 29.8 moved the DNAT to another chain."""
     version = situation.cluster.node(name).engine_version
-    numbers = re.match(r"(\d+)\.(\d+)", version)
-    series = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
-    known = OLDEST_KNOWN <= series <= LAST_KNOWN
     newer = "engine 29.8 and later publish without DOCKER-INGRESS: a layout not known here"
     return Finding(
-        ok=known,
+        ok=is_known(version),
         expected="20.10 to 29.7",
         found=version,
-        cause=newer if series > LAST_KNOWN else "",
+        cause=newer if series(version) > LAST_KNOWN else "",
     )
 
 
@@ -127,6 +147,8 @@ def engine_is_known(situation: Situation, name: str) -> Finding:
 def advertises_the_link(situation: Situation, name: str) -> Finding:
     """Compare what the node, and its peers, say with the topology's address."""
     node = situation.member(name)
+    if situation.topology.link is None:
+        return _alone_with_its_address(situation, name)
     address = situation.spec(name).address
     member = situation.cluster.member(node)
     said = {"itself": node.swarm.address}
@@ -136,6 +158,17 @@ def advertises_the_link(situation: Situation, name: str) -> Finding:
         ok=all(found == address for found in said.values()),
         expected=f"{address} in {situation.topology.link.subnet}",
         found=", ".join(f"{found} says {who}" for who, found in said.items()),
+    )
+
+
+def _alone_with_its_address(situation: Situation, name: str) -> Finding:
+    """Where nobody said which address is right, it must at least be no other node's."""
+    own = advertised(situation, name)
+    peers = gossip_peers(situation, name)
+    return Finding(
+        ok=own not in peers,
+        expected=f"{own} is advertised by no other node",
+        found="another node advertises it too" if own in peers else "by no other",
     )
 
 
@@ -198,14 +231,14 @@ def _control_ways(situation: Situation, name: str) -> Iterator[tuple[str, tuple[
     """Yield the packets between this node and the others: gossip both ways, orders to managers."""
     node = situation.member(name)
     manager = situation.topology.manager.name
-    for other in situation.topology.nodes:
-        if other.name == name:
-            continue
+    own = node.swarm.address or situation.spec(name).address
+    control = advertised(situation, manager)
+    for peer in gossip_peers(situation, name):
         for protocol in ("tcp", "udp"):
-            for stages in between_nodes(node, other.address, protocol, GOSSIP_PORT):
+            for stages in between_nodes(node, own, peer, Door(protocol, GOSSIP_PORT)):
                 yield f"{GOSSIP_PORT}/{protocol}", stages
-        if manager in (name, other.name):
-            coming, going = between_nodes(node, other.address, "tcp", CONTROL_PORT)
+        if name == manager or peer == control:
+            coming, going = between_nodes(node, own, peer, Door("tcp", CONTROL_PORT))
             yield f"{CONTROL_PORT}/tcp", coming if name == manager else going
 
 
@@ -268,7 +301,7 @@ def reaches_the_others(situation: Situation, name: str) -> Finding:
 def gossip_knows_all(situation: Situation, name: str) -> Finding:
     """Compare the ingress network's peers, as this node sees them, with the topology."""
     held = sorted(peer.address for peer in situation.ingress(name).peers)
-    wanted = sorted(n.address for n in situation.topology.nodes)
+    wanted = sorted((advertised(situation, name), *gossip_peers(situation, name)))
     return Finding(
         ok=held == wanted,
         expected=", ".join(map(str, wanted)),

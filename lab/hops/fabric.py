@@ -4,10 +4,11 @@ from ipaddress import IPv4Address
 
 from lab.facts.model import OverlayFacts
 from lab.hops.cluster import DATA_PORT
-from lab.hops.flows import between_nodes, pass_all
+from lab.hops.flows import Door, between_nodes, pass_all
 from lab.hops.judge import judge
 from lab.hops.observations import FetchProbe
 from lab.hops.situation import Blocked, Situation
+from lab.hops.surroundings import tunnel_peers
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
 VXLAN_OVERHEAD = 50
@@ -55,8 +56,10 @@ def tunnel_is_up(situation: Situation, name: str) -> Finding:
 def tunnel_packets_get_in(situation: Situation, name: str) -> Finding:
     """Follow a VXLAN packet from and to each other node through raw, mangle and filter."""
     node = situation.member(name)
-    others = [n.address for n in situation.topology.nodes if n.name != name]
-    ways = [s for o in others for s in between_nodes(node, o, "udp", DATA_PORT) if s]
+    others = tunnel_peers(situation, name)
+    own = situation.spec(name).address
+    door = Door("udp", DATA_PORT)
+    ways = [s for o in others for s in between_nodes(node, own, o, door) if s]
     passages = [pass_all(node.host.rules, stages) for stages in ways]
     lost = [p for p in passages if not p.ok]
     return Finding(

@@ -11,6 +11,7 @@ from lab.facts.iptables import Ruleset
 from lab.facts.model import HostFacts, NodeFacts
 from lab.hops.netfilter import Fate, Packet, follow
 from lab.hops.situation import BRIDGE, Situation
+from lab.hops.surroundings import tunnel_peers
 
 LOOPBACK = IPv4Address("127.0.0.1")
 CLIENT_PORT = 50000
@@ -28,6 +29,22 @@ class Stage:
     def fate(self, rules: Ruleset) -> Fate:
         """Return what becomes of the packet in this chain."""
         return follow(rules, self.table, self.chain, self.packet)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The published port: ``tcp 5000``."""
+
+    protocol: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.protocol} {self.port}"
+
+
+def door(situation: Situation) -> Door:
+    """Return the published port that is looked at."""
+    return Door(situation.protocol, situation.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +97,7 @@ def entrances(situation: Situation, name: str) -> tuple[Entrance, ...]:
     link = host.interface_with(address)
     ways = []
     if link is not None:
-        others = (n.address for n in situation.topology.nodes if n.name != name)
+        others = tunnel_peers(situation, name)
         ways += [Entrance(link.name, address, other) for other in others]
     return (*ways, *_outer_ways(host))
 
@@ -98,41 +115,44 @@ def _outer_ways(host: HostFacts) -> tuple[Entrance, ...]:
     return tuple(ways)
 
 
-def arriving(entrance: Entrance, port: int) -> Packet:
+def arriving(entrance: Entrance, door: Door) -> Packet:
     """Return a request as it comes in, before any address is rewritten."""
     return Packet(
         source=entrance.source,
         destination=entrance.address,
+        protocol=door.protocol,
         in_interface=entrance.interface,
         source_port=CLIENT_PORT,
-        destination_port=port,
+        destination_port=door.port,
         local_destination=True,
     )
 
 
-def leaving_locally(port: int) -> Packet:
+def leaving_locally(door: Door) -> Packet:
     """Return a request of a program on the node to 127.0.0.1."""
     return Packet(
         source=LOOPBACK,
         destination=LOOPBACK,
+        protocol=door.protocol,
         out_interface="lo",
         source_port=CLIENT_PORT,
-        destination_port=port,
+        destination_port=door.port,
         local_source=True,
         local_destination=True,
     )
 
 
-def outside_request(entrance: Entrance, sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
+def outside_request(entrance: Entrance, sandbox: IPv4Address, door: Door) -> tuple[Stage, ...]:
     """Return the stages of a request from outside on its way to the sandbox."""
-    first = arriving(entrance, port)
+    first = arriving(entrance, door)
     routed = Packet(
         source=entrance.source,
         destination=sandbox,
+        protocol=door.protocol,
         in_interface=entrance.interface,
         out_interface=BRIDGE,
         source_port=CLIENT_PORT,
-        destination_port=port,
+        destination_port=door.port,
     )
     return (
         Stage("raw", "PREROUTING", first),
@@ -143,22 +163,24 @@ def outside_request(entrance: Entrance, sandbox: IPv4Address, port: int) -> tupl
     )
 
 
-def outside_reply(entrance: Entrance, sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
+def outside_reply(entrance: Entrance, sandbox: IPv4Address, door: Door) -> tuple[Stage, ...]:
     """Return the stages of a reply from the sandbox on its way out."""
     first = Packet(
         source=sandbox,
         destination=entrance.source,
+        protocol=door.protocol,
         in_interface=BRIDGE,
-        source_port=port,
+        source_port=door.port,
         destination_port=CLIENT_PORT,
         state="ESTABLISHED",
     )
     routed = Packet(
         source=sandbox,
         destination=entrance.source,
+        protocol=door.protocol,
         in_interface=BRIDGE,
         out_interface=entrance.interface,
-        source_port=port,
+        source_port=door.port,
         destination_port=CLIENT_PORT,
         state="ESTABLISHED",
     )
@@ -171,15 +193,16 @@ def outside_reply(entrance: Entrance, sandbox: IPv4Address, port: int) -> tuple[
     )
 
 
-def local_request(sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
+def local_request(sandbox: IPv4Address, door: Door) -> tuple[Stage, ...]:
     """Return the stages of a request made on the node: nat rewrites it before filter looks."""
-    first = leaving_locally(port)
+    first = leaving_locally(door)
     rewritten = Packet(
         source=LOOPBACK,
         destination=sandbox,
+        protocol=door.protocol,
         out_interface=BRIDGE,
         source_port=CLIENT_PORT,
-        destination_port=port,
+        destination_port=door.port,
         local_source=True,
     )
     return (
@@ -190,13 +213,14 @@ def local_request(sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
     )
 
 
-def local_reply(sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
+def local_reply(sandbox: IPv4Address, door: Door) -> tuple[Stage, ...]:
     """Return the stages of the sandbox's reply to a program on the node."""
     back = Packet(
         source=sandbox,
         destination=LOOPBACK,
+        protocol=door.protocol,
         in_interface=BRIDGE,
-        source_port=port,
+        source_port=door.port,
         destination_port=CLIENT_PORT,
         state="ESTABLISHED",
         local_destination=True,
@@ -209,7 +233,7 @@ def local_reply(sandbox: IPv4Address, port: int) -> tuple[Stage, ...]:
     )
 
 
-def masquerading(sandbox: IPv4Address, port: int) -> Stage:
+def masquerading(sandbox: IPv4Address, door: Door) -> Stage:
     """Return the stage where a request made on the node gets a source the sandbox can answer."""
     return Stage(
         "nat",
@@ -217,41 +241,41 @@ def masquerading(sandbox: IPv4Address, port: int) -> Stage:
         Packet(
             source=LOOPBACK,
             destination=sandbox,
+            protocol=door.protocol,
             out_interface=BRIDGE,
             source_port=CLIENT_PORT,
-            destination_port=port,
+            destination_port=door.port,
             local_source=True,
         ),
     )
 
 
 def between_nodes(
-    node: NodeFacts, peer: IPv4Address, protocol: str, port: int
+    node: NodeFacts, address: IPv4Address, peer: IPv4Address, door: Door
 ) -> tuple[tuple[Stage, ...], tuple[Stage, ...]]:
     """Return the stages of a peer's packet to a port of the node, and of the node's to the peer's.
 
-    Both end, or begin, on the node itself. Empty when no interface has the advertised address.
+    Both end, or begin, on the node itself, at its ``address``. Empty when no interface has it.
     """
-    address = node.swarm.address
-    link = node.host.interface_with(address) if address is not None else None
-    if address is None or link is None:
+    link = node.host.interface_with(address)
+    if link is None:
         return (), ()
     coming = Packet(
-        protocol=protocol,
+        protocol=door.protocol,
         source=peer,
         destination=address,
         in_interface=link.name,
         source_port=CLIENT_PORT,
-        destination_port=port,
+        destination_port=door.port,
         local_destination=True,
     )
     going = Packet(
-        protocol=protocol,
+        protocol=door.protocol,
         source=address,
         destination=peer,
         out_interface=link.name,
         source_port=CLIENT_PORT,
-        destination_port=port,
+        destination_port=door.port,
         local_source=True,
     )
     return (

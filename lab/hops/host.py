@@ -27,11 +27,12 @@ NEWER_LAYOUT = (
 def port_is_reserved(situation: Situation, name: str) -> Finding:
     """Look for dockerd's listener; it only reserves the port and never accepts."""
     node = situation.published(name)
-    held = [s for s in node.host.listeners if s.protocol == "tcp" and s.port == situation.port]
+    protocol = situation.protocol
+    held = [s for s in node.host.listeners if (s.protocol, s.port) == (protocol, situation.port)]
     owners = sorted({p.name for s in held for p in s.processes})
     return Finding(
         ok=owners == ["dockerd"],
-        expected=f"dockerd listens on tcp {situation.port}",
+        expected=f"dockerd listens on {protocol} {situation.port}",
         found=f"{', '.join(owners) or 'nobody'} listens on it",
         evidence=tuple(s.raw for s in held),
     )
@@ -51,10 +52,9 @@ def port_is_reserved(situation: Situation, name: str) -> Finding:
 def nat_leads_to_the_chain(situation: Situation, name: str) -> Finding:
     """Follow a request through nat PREROUTING and OUTPUT until it meets the jump."""
     host = situation.published(name).host
-    packets = [
-        ("PREROUTING", flows.arriving(e, situation.port)) for e in flows.entrances(situation, name)
-    ]
-    packets.append(("OUTPUT", flows.leaving_locally(situation.port)))
+    wanted = flows.door(situation)
+    packets = [("PREROUTING", flows.arriving(e, wanted)) for e in flows.entrances(situation, name)]
+    packets.append(("OUTPUT", flows.leaving_locally(wanted)))
     lost: dict[str, Rule | None] = {}
     jumps: dict[str, str] = {}
     for chain, packet in packets:
@@ -92,13 +92,14 @@ def dnat_points_at_the_sandbox(situation: Situation, name: str) -> Finding:
     """Compare every DNAT of the port with the address docker_gwbridge gives ingress-sbox."""
     situation.published(name)
     wanted = NatTarget(situation.sandbox_address(name), situation.port)
+    what = flows.door(situation)
     rules = _dnat_rules(situation, name)
     newer = not rules and _publishes_elsewhere(situation, name) is not None
     return Finding(
         ok=bool(rules) and all(rule.to_destination == wanted for rule in rules),
-        expected=f"tcp {situation.port} DNAT to {_target(wanted)}",
+        expected=f"{what} DNAT to {_target(wanted)}",
         found=", ".join(f"DNAT to {_target(r.to_destination)}" for r in rules)
-        or f"no DNAT for tcp {situation.port} in {INGRESS_CHAIN}",
+        or f"no DNAT for {what} in {INGRESS_CHAIN}",
         evidence=tuple(rule.raw for rule in rules or _chain(situation, name)),
         cause=NEWER_LAYOUT if newer else "",
     )
@@ -145,7 +146,8 @@ def requests_pass(situation: Situation, name: str) -> Finding:
     situation.published(name)
     sandbox = situation.sandbox_address(name)
     ways = tuple(
-        flows.outside_request(e, sandbox, situation.port) for e in flows.entrances(situation, name)
+        flows.outside_request(e, sandbox, flows.door(situation))
+        for e in flows.entrances(situation, name)
     )
     return _passages(situation, name, ways, "accepted, and by no rule dropped before")
 
@@ -166,7 +168,8 @@ def replies_pass(situation: Situation, name: str) -> Finding:
     situation.published(name)
     sandbox = situation.sandbox_address(name)
     ways = tuple(
-        flows.outside_reply(e, sandbox, situation.port) for e in flows.entrances(situation, name)
+        flows.outside_reply(e, sandbox, flows.door(situation))
+        for e in flows.entrances(situation, name)
     )
     return _passages(situation, name, ways, "accepted, and by no rule dropped before")
 
@@ -186,8 +189,8 @@ def local_requests_pass(situation: Situation, name: str) -> Finding:
     situation.published(name)
     sandbox = situation.sandbox_address(name)
     ways = (
-        flows.local_request(sandbox, situation.port),
-        flows.local_reply(sandbox, situation.port),
+        flows.local_request(sandbox, flows.door(situation)),
+        flows.local_reply(sandbox, flows.door(situation)),
     )
     return _passages(situation, name, ways, "accepted, and by no rule dropped before")
 
@@ -208,7 +211,7 @@ def local_source_is_rewritten(situation: Situation, name: str) -> Finding:
     """Follow a local request to nat POSTROUTING; route_localnet lets it leave loopback at all."""
     host = situation.published(name).host
     sandbox = situation.sandbox_address(name)
-    fate = flows.masquerading(sandbox, situation.port).fate(host.rules)
+    fate = flows.masquerading(sandbox, flows.door(situation)).fate(host.rules)
     localnet = host.sysctls.integer(f"net.ipv4.conf.{BRIDGE}.route_localnet")
     return Finding(
         ok=fate.target in ("MASQUERADE", "SNAT") and localnet == 1,
@@ -238,19 +241,23 @@ def _chain(situation: Situation, name: str) -> tuple[Rule, ...]:
 
 
 def _dnat_rules(situation: Situation, name: str) -> tuple[Rule, ...]:
-    return tuple(r for r in _chain(situation, name) if _rewrites(r, situation.port))
+    return tuple(r for r in _chain(situation, name) if _rewrites(r, flows.door(situation)))
 
 
 def _publishes_elsewhere(situation: Situation, name: str) -> Rule | None:
     rules = situation.cluster.node(name).host.rules
     if rules.chain("nat", INGRESS_CHAIN) is not None:
         return None
-    here = (r for r in rules.in_chain("nat", "DOCKER") if _rewrites(r, situation.port))
+    door = flows.door(situation)
+    here = (r for r in rules.in_chain("nat", "DOCKER") if _rewrites(r, door))
     return next(here, None)
 
 
-def _rewrites(rule: Rule, port: int) -> bool:
-    return rule.jump == "DNAT" and rule.protocol == "tcp" and rule.destination_port == port
+def _rewrites(rule: Rule, door: flows.Door) -> bool:
+    return rule.jump == "DNAT" and (rule.protocol, rule.destination_port) == (
+        door.protocol,
+        door.port,
+    )
 
 
 def _target(target: NatTarget | None) -> str:

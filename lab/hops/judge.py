@@ -101,7 +101,12 @@ def fill(command: str, situation: Situation, scope: Scope, subject: str) -> str:
             return _into_task(situation, slot_number(subject))
         return _VALUES[found[1]](situation, node_of(situation, scope, subject))
 
-    return (_OF_A_SLOT if scope is Scope.SLOT else _PLACEHOLDER).sub(value, command)
+    filled = (_OF_A_SLOT if scope is Scope.SLOT else _PLACEHOLDER).sub(value, command)
+    if situation.cluster.node(node_of(situation, scope, subject)).substitutes:
+        filled = filled.replace("ipvsadm -Ln", "cat /proc/net/ip_vs")
+    if situation.protocol == "udp":
+        filled = filled.replace("ss -ltnp", "ss -lunp")
+    return filled
 
 
 def _sandbox(situation: Situation, node: str) -> str:

@@ -151,6 +151,10 @@ def _questions(rule: Rule, packet: Packet) -> Iterator[tuple[str, bool | None]]:
         yield "source_port", _same_port(rule.source_port, packet.source_port)
     if rule.destination_port is not None:
         yield "destination_port", _same_port(rule.destination_port, packet.destination_port)
+    if rule.source_ports:
+        yield "source_ports", _in_ranges(rule.source_ports, packet.source_port)
+    if rule.destination_ports:
+        yield "destination_ports", _in_ranges(rule.destination_ports, packet.destination_port)
     if rule.source_type is not None:
         yield "source_type", packet.local_source if rule.source_type == "LOCAL" else None
     if rule.destination_type is not None:
@@ -166,6 +170,10 @@ def _same_interface(wanted: str, found: str | None) -> bool:
     if found is None:
         return False
     return found.startswith(wanted[:-1]) if wanted.endswith("+") else found == wanted
+
+
+def _in_ranges(wanted: tuple[tuple[int, int], ...], found: int | None) -> bool | None:
+    return None if found is None else any(first <= found <= last for first, last in wanted)
 
 
 def _same_port(wanted: int, found: int | None) -> bool | None:

@@ -6,15 +6,22 @@ Pure: the caller runs the script. It changes nothing.
 import re
 from ipaddress import IPv4Address
 
-from lab.errors import UnreadableOutput
+from lab.errors import FactUnavailable, UnreadableOutput
 from lab.hops.cluster import CONTROL_PORT, GOSSIP_PORT
 from lab.hops.observations import Connect, FetchProbe, PingProbe, Reach, TcpProbe
 from lab.hops.requesting import LARGE_BYTES
 from lab.hops.situation import IN_SANDBOX, Situation
+from lab.hops.surroundings import advertised, gossip_peers
 
 PING_HEADERS = 28
 """IPv4 and ICMP headers: what ``ping -s`` does not count (ping(8))."""
 
+FETCHED = "F7-fetch"
+"""The check that needs a request to every task's program."""
+NOT_FOUND = 127
+"""The exit code of a shell that found no such program (POSIX, "Exit Status for Commands")."""
+
+NO_BASH = "no-bash"
 _TCP = re.compile(r"tcp (\S+) (\d+) (open|closed)")
 _PING = re.compile(r"ping (\S+) (\d+) (\d+) ?(.*)")
 _FETCH = re.compile(r"fetch (\S+) (\d+) (\d+) (\d+) ?(.*)")
@@ -22,10 +29,9 @@ _FETCH = re.compile(r"fetch (\S+) (\d+) (\d+) (\d+) ?(.*)")
 
 def targets_of(situation: Situation, name: str) -> tuple[tuple[IPv4Address, int], ...]:
     """Return what a node must reach by TCP: gossip everywhere, the control port of managers."""
-    manager = situation.topology.manager
-    others = [n for n in situation.topology.nodes if n.name != name]
-    gossip = [(n.address, GOSSIP_PORT) for n in others]
-    control = [(manager.address, CONTROL_PORT)] if name != manager.name else []
+    manager = situation.topology.manager.name
+    gossip = [(address, GOSSIP_PORT) for address in gossip_peers(situation, name)]
+    control = [(advertised(situation, manager), CONTROL_PORT)] if name != manager else []
     return (*gossip, *control)
 
 
@@ -41,9 +47,10 @@ def probe_script(situation: Situation, name: str, *, patience_s: float) -> str:
     if node.sandbox is not None and own is not None and tasks:
         interface = node.sandbox.interface_with(own)
         mtu = interface.mtu if interface is not None else 0
-        inside = _ping_part(tasks, mtu, patience_s) + _fetch_part(
-            tasks, situation.port, patience_s
-        )
+        inside = _ping_part(tasks, mtu, patience_s)
+        if FETCHED not in situation.left_out:
+            inside += _fetch_part(tasks, situation.port, patience_s)
+        inside += "wait\n"
         parts.append(f"{IN_SANDBOX} sh <<'PROBES' &\n{inside}PROBES\n")
     return "".join([*parts, "wait\n"])
 
@@ -67,7 +74,11 @@ def parse_reach(text: str, situation: Situation, name: str) -> Reach:
         if tcp := _TCP.fullmatch(line):
             outcome = Connect.OPEN if tcp[3] == "open" else Connect.REFUSED
             connects[IPv4Address(tcp[1]), int(tcp[2])] = outcome
-        elif ping := _PING.fullmatch(line):
+        elif line == NO_BASH:
+            raise _missing(name, "bash", "bash")
+        elif (ping := _PING.fullmatch(line)) and int(ping[3]) == NOT_FOUND:
+            raise _missing(name, "ping", "iputils-ping (Fedora: iputils)")
+        elif ping:
             pings.append(PingProbe(IPv4Address(ping[1]), int(ping[2]), ping[3] == "0", ping[4]))
         elif fetch := _FETCH.fullmatch(line):
             asked, status, got = int(fetch[2]), int(fetch[3]), int(fetch[4])
@@ -84,6 +95,13 @@ def parse_reach(text: str, situation: Situation, name: str) -> Reach:
     return Reach(name, tcp_probes, tuple(pings), tuple(fetches))
 
 
+def _missing(name: str, program: str, package: str) -> FactUnavailable:
+    return FactUnavailable(
+        f"{name}: {program} is not installed, so nothing was probed from there",
+        hint=f"on {name}: install {package}",
+    )
+
+
 def _tcp_part(targets: tuple[tuple[IPv4Address, int], ...], patience_s: float) -> str:
     # bash opens the connection; a subshell each, because a refused one ends it.
     pairs = " ".join(f"{address}/{port}" for address, port in targets)
@@ -92,6 +110,7 @@ def _tcp_part(targets: tuple[tuple[IPv4Address, int], ...], patience_s: float) -
         "|| echo tcp ${t%/*} ${t#*/} closed"
     )
     return (
+        f"command -v bash >/dev/null || echo {NO_BASH}\n"
         f"timeout {patience_s:g} bash -c 'for t in {pairs}; do {{ {attempt}; }} & done; wait' &\n"
     )
 
@@ -117,4 +136,4 @@ def _fetch_part(tasks: list[IPv4Address], port: int, patience_s: float) -> str:
                 f'url = "http://{task}:{port}/{query}"\noutput = "/dev/null"\n'
                 f'max-time = {patience_s:g}\nwrite-out = "{form}"\n'
             )
-    return "curl -s -Z -K - <<'FETCHES' &\n" + "next\n".join(lines) + "FETCHES\nwait\n"
+    return "curl -s -Z -K - <<'FETCHES' &\n" + "next\n".join(lines) + "FETCHES\n"

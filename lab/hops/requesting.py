@@ -21,7 +21,7 @@ from lab.hops.observations import (
     Manner,
     Round,
 )
-from lab.topology import Topology
+from lab.topology_outline import Outline
 
 LARGE_BYTES = 8000
 """Several packets of any usual MTU."""
@@ -34,7 +34,7 @@ _MARK = "@@@"
 _DONE = re.compile(rf"{_MARK} (\S+) (\d+) (\d+) ?(.*)")
 
 
-def errands_inside(topology: Topology, token: str) -> tuple[tuple[Errand, ...], ...]:
+def errands_inside(topology: Outline, token: str) -> tuple[tuple[Errand, ...], ...]:
     """Return the errands of the nodes in waves; no entry is used twice within a wave.
 
     Round robin shows only while nobody else uses the same entry. First each node asks itself,
@@ -59,7 +59,7 @@ def errands_inside(topology: Topology, token: str) -> tuple[tuple[Errand, ...], 
 
 
 def errands_outside(
-    topology: Topology, token: str, urls: Iterable[tuple[str, str]]
+    topology: Outline, token: str, urls: Iterable[tuple[str, str]]
 ) -> tuple[Errand, ...]:
     """Return the errands of this machine, given (node, URL of its forwarded port)."""
     return tuple(_fresh(topology, token, THIS_MACHINE, entry, url) for entry, url in urls)
@@ -213,7 +213,7 @@ def _read(body: list[str]) -> tuple[Answer | None, str]:
         return None, f"{error.brief}: {text[:80]}"
 
 
-def _fresh(topology: Topology, token: str, origin: str, entry: str, url: str) -> Errand:
+def _fresh(topology: Outline, token: str, origin: str, entry: str, url: str) -> Errand:
     count = max(4, 2 * topology.service.replicas)
     return Errand(origin, entry, url, Manner.FRESH, _ids(token, origin, entry, "fresh", count))
 

@@ -9,6 +9,7 @@ from lab.hops.flows import CLIENT_PORT, Stage
 from lab.hops.judge import judge
 from lab.hops.netfilter import Packet
 from lab.hops.situation import Situation
+from lab.hops.surroundings import gateway
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
 FIRST_MARK = 256
@@ -33,14 +34,16 @@ def port_is_marked(situation: Situation, name: str) -> Finding:
     address = situation.sandbox_address(name)
     interface = sandbox.interface_with(address)
     packet = Packet(
-        source=situation.topology.bridge_gateway,
+        source=gateway(situation, name),
         destination=address,
+        protocol=situation.protocol,
         in_interface=interface.name if interface else None,
         source_port=CLIENT_PORT,
         destination_port=situation.port,
         local_destination=True,
     )
-    return _marks(situation, name, packet, ("PREROUTING", "INPUT"), f"tcp {situation.port}")
+    what = f"{situation.protocol} {situation.port}"
+    return _marks(situation, name, packet, ("PREROUTING", "INPUT"), what)
 
 
 @judge(

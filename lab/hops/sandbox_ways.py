@@ -1,5 +1,6 @@
 """Hop "sandbox", second half: how a packet leaves ingress_sbox for a task and comes back."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from lab.facts.addresses import Interface, Route
@@ -8,6 +9,7 @@ from lab.hops.flows import CLIENT_PORT, Stage, pass_all
 from lab.hops.judge import judge
 from lab.hops.netfilter import Packet
 from lab.hops.situation import Situation
+from lab.hops.surroundings import gateway
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
 
@@ -28,8 +30,17 @@ def source_is_the_node(situation: Situation, name: str) -> Finding:
     rules = situation.sandbox(name).rules
     own = situation.ingress_address(name)
     interface = _overlay(situation, name)
+    sent = Packet(
+        source=gateway(situation, name),
+        destination=own,
+        protocol=situation.protocol,
+        out_interface=interface.name if interface else None,
+        source_port=CLIENT_PORT,
+        destination_port=situation.port,
+        ipvs=True,
+    )
     sources = {
-        task: _snat(rules, task, interface.name if interface else None, situation)
+        task: _snat(rules, replace(sent, destination=task))
         for task in sorted(situation.cluster.backend_addresses)
     }
     wrong = [f"{task}: SNAT to {s or 'nothing'}" for task, (s, _) in sources.items() if s != own]
@@ -196,7 +207,7 @@ def sandbox_knows_the_ways(situation: Situation, name: str) -> Finding:
     sandbox = situation.sandbox(name)
     inner = sandbox.interface_with(situation.sandbox_address(name))
     overlay = _overlay(situation, name)
-    gateway = situation.topology.bridge_gateway
+    bridge = gateway(situation, name)
     subnets = situation.ingress(name).subnets
     default = next((r for r in sandbox.routes if r.destination.prefixlen == 0), None)
     tasks = next((r for r in sandbox.routes if r.destination in subnets), None)
@@ -204,12 +215,12 @@ def sandbox_knows_the_ways(situation: Situation, name: str) -> Finding:
     return Finding(
         ok=back
         and default is not None
-        and default.gateway == gateway
+        and default.gateway == bridge
         and tasks is not None
         and overlay is not None
         and tasks.device == overlay.name
         and tasks.kind == "unicast",
-        expected=f"default via {gateway} on the bridge's link, "
+        expected=f"default via {bridge} on the bridge's link, "
         f"{', '.join(map(str, subnets))} on the overlay's",
         found=", ".join(_way(route) for route in (default, tasks)),
         evidence=tuple(map(_way, sandbox.routes)),
@@ -227,17 +238,7 @@ def _way(route: Route | None) -> str:
     return f"{route.kind} {route.destination}{via} dev {route.device}"
 
 
-def _snat(
-    rules: Ruleset, task: IPv4Address, interface: str | None, situation: Situation
-) -> tuple[IPv4Address | None, tuple[str, ...]]:
-    packet = Packet(
-        source=situation.topology.bridge_gateway,
-        destination=task,
-        out_interface=interface,
-        source_port=CLIENT_PORT,
-        destination_port=situation.port,
-        ipvs=True,
-    )
+def _snat(rules: Ruleset, packet: Packet) -> tuple[IPv4Address | None, tuple[str, ...]]:
     fate = Stage("nat", "POSTROUTING", packet).fate(rules)
     target = fate.rule.to_source if fate.rule is not None else None
     return (target.address if target else None), fate.lines
@@ -247,15 +248,17 @@ def _ways(situation: Situation, name: str) -> tuple[tuple[Stage, ...], ...]:
     """Return the stages in the sandbox: to IPVS, from IPVS to each task, and back."""
     sandbox = situation.sandbox(name)
     address = situation.sandbox_address(name)
-    client = situation.topology.bridge_gateway
+    client = gateway(situation, name)
     inner = sandbox.interface_with(address)
     overlay = _overlay(situation, name)
     inside = inner.name if inner else None
     outside = overlay.name if overlay else None
     port = situation.port
+    protocol = situation.protocol
     request = Packet(
         client,
         address,
+        protocol,
         in_interface=inside,
         source_port=CLIENT_PORT,
         destination_port=port,
@@ -266,6 +269,7 @@ def _ways(situation: Situation, name: str) -> tuple[tuple[Stage, ...], ...]:
         sent = Packet(
             client,
             task,
+            protocol,
             out_interface=outside,
             source_port=CLIENT_PORT,
             destination_port=port,
@@ -274,6 +278,7 @@ def _ways(situation: Situation, name: str) -> tuple[tuple[Stage, ...], ...]:
         back = Packet(
             task,
             client,
+            protocol,
             in_interface=outside,
             out_interface=inside,
             source_port=port,

@@ -2,10 +2,8 @@
 
 from lab.hops.judge import judge, slot_name, slot_number
 from lab.hops.situation import Situation
+from lab.hops.surroundings import COMING, slots
 from lab.hops.verdict import Check, Finding, Hop, Scope
-
-COMING = ("ready", "running")
-"""The desired states of a task that is to run, the first while swarm waits 5 s before it."""
 
 RESTARTING = (
     "a task was killed or its program ended, and swarm is starting another: look again in some "
@@ -28,19 +26,20 @@ def replicas_run(situation: Situation, _: str) -> Finding:
     """Compare topology, service and running tasks: all three say the same number."""
     service = situation.service()
     wanted = situation.topology.service.replicas
+    mode = situation.topology.service.mode
+    asked = wanted if mode == "global" else service.replicas
     running = situation.cluster.running_tasks
     errors = tuple(
         f"{slot_name(t.slot or 0)}: {t.state} {t.error}"
         for t in situation.cluster.tasks
         if t.error
     )
-    slots = {t.slot for t in running}
+    held = {t.slot for t in running}
     return Finding(
-        ok=service.mode == "replicated"
-        and service.replicas == wanted == len(running) == len(slots),
+        ok=service.mode == mode and asked == wanted == len(running) == len(held),
         expected=f"{wanted} replicas asked for, {wanted} running, each in its own slot",
-        found=f"mode {service.mode}, {service.replicas} asked for, {len(running)} running "
-        f"in {len(slots)} slots",
+        found=f"mode {service.mode}, {asked} asked for, {len(running)} running "
+        f"in {len(held)} slots",
         evidence=errors,
         cause=RESTARTING if _is_restarting(situation) else "",
     )
@@ -49,7 +48,7 @@ def replicas_run(situation: Situation, _: str) -> Finding:
 def _is_restarting(situation: Situation) -> bool:
     """Say whether swarm is starting another task in every slot whose task ended."""
     tasks = situation.cluster.tasks
-    wanted = range(1, situation.topology.service.replicas + 1)
+    wanted = slots(situation)
     empty = set(wanted) - {task.slot for task in situation.cluster.running_tasks}
     ended = {task.slot for task in tasks if task.error}
     coming = {t.slot for t in tasks if t.desired_state in COMING and not t.error}
@@ -109,10 +108,10 @@ def image_is_the_same(situation: Situation, name: str) -> Finding:
     )
 )
 def port_is_published(situation: Situation, _: str) -> Finding:
-    """Look for tcp PUBLISHED:TARGET in mode ingress, and the VIP endpoint mode it needs."""
+    """Look for PUBLISHED:TARGET in mode ingress, and the VIP endpoint mode it needs."""
     service = situation.service()
     ports = [f"{p.published}:{p.target}/{p.protocol} mode {p.mode}" for p in service.ports]
-    wanted = f"{situation.port}:{situation.target}/tcp mode ingress"
+    wanted = f"{situation.port}:{situation.target}/{situation.protocol} mode ingress"
     return Finding(
         ok=wanted in ports and service.endpoint_mode == "vip",
         expected=f"{wanted}, endpoint mode vip",

@@ -1,6 +1,7 @@
 """All that judges look at, and the question "is it there at all?" that comes before theirs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from lab.errors import FactUnavailable
@@ -8,7 +9,8 @@ from lab.facts.docker_model import DockerNetwork, GossipService, Service, SwarmS
 from lab.facts.ipvs import VirtualService
 from lab.facts.model import ClusterFacts, ContainerFacts, NodeFacts, SandboxFacts, TaskFacts
 from lab.hops.observations import Reach, Traffic
-from lab.topology import NodeSpec, Topology
+from lab.topology import Topology
+from lab.topology_outline import NodeOutline, Outline
 
 BRIDGE = "docker_gwbridge"
 NOT_YET = "not done yet: "
@@ -41,16 +43,33 @@ class Blocked(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A lab at one moment, and what it should be.
+    """A lab at one moment, and what it should be; or somebody's own hosts.
 
     ``reach`` and ``traffic`` are None when nothing was tried: judges that need them then raise
-    ``FactUnavailable``.
+    ``FactUnavailable``. ``strangers`` are the addresses of members that nobody gave us to look
+    at. ``left_out`` says of checks why they are not asked here: by id, or by ``ID@SUBJECT``.
     """
 
     cluster: ClusterFacts
-    topology: Topology
+    topology: Outline
     reach: tuple[Reach, ...] | None = None
     traffic: Traffic | None = None
+    strangers: tuple[IPv4Address, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def why_left_out(self, check: str, subject: str) -> str | None:
+        """Return why a check is not asked here, or not of this subject; None when it is."""
+        return self.left_out.get(check) or self.left_out.get(f"{check}@{subject}")
+
+    @property
+    def is_lab(self) -> bool:
+        """Whether everything about it was written down beforehand."""
+        return isinstance(self.topology, Topology)
+
+    @property
+    def protocol(self) -> str:
+        """What the published port speaks: tcp or udp."""
+        return self.topology.service.protocol
 
     @property
     def port(self) -> int:
@@ -62,7 +81,7 @@ class Situation:
         """The port the application listens on."""
         return self.topology.service.target_port
 
-    def spec(self, name: str) -> NodeSpec:
+    def spec(self, name: str) -> NodeOutline:
         """Return what the topology says of a node."""
         return next(node for node in self.topology.nodes if node.name == name)
 
@@ -94,8 +113,8 @@ class Situation:
         address = self.spec(name).address
         own = f"--advertise-addr {address} --data-path-addr {address}"
         manager = self.topology.manager
-        if name == manager.name:
-            pool = self.topology.overlay_pool
+        pool = self.topology.overlay_pool
+        if name == manager.name and pool is not None:
             return (
                 f"docker swarm init {own} --default-addr-pool {pool.subnet} "
                 f"--default-addr-pool-mask-length {pool.prefix_length}"

@@ -28,6 +28,7 @@ def port_is_redirected(situation: Situation, subject: str) -> Finding:
     packet = Packet(
         source=_balancing_source(situation),
         destination=address,
+        protocol=situation.protocol,
         in_interface=interface.name if interface else None,
         source_port=CLIENT_PORT,
         destination_port=situation.port,
@@ -35,10 +36,11 @@ def port_is_redirected(situation: Situation, subject: str) -> Finding:
     )
     fate = Stage("nat", "PREROUTING", packet).fate(namespace.rules)
     to = fate.rule.redirect_port if fate.rule is not None else None
+    what = f"{situation.protocol} {situation.port}"
     return Finding(
         ok=fate.target == "REDIRECT" and to == situation.target,
-        expected=f"tcp {situation.port} for {address} REDIRECT to {situation.target}",
-        found=f"{fate.target} to {to}" if fate.rule else f"no rule for tcp {situation.port}",
+        expected=f"{what} for {address} REDIRECT to {situation.target}",
+        found=f"{fate.target} to {to}" if fate.rule else f"no rule for {what}",
         evidence=fate.lines or tuple(r.raw for r in namespace.rules.in_chain("nat", "PREROUTING")),
     )
 
@@ -57,16 +59,17 @@ def program_listens(situation: Situation, subject: str) -> Finding:
     """Look for a listener on every IPv4 address, or on the ingress address itself."""
     slot = slot_number(subject)
     address = _address(situation, slot)
-    tcp = [s for s in situation.namespace(slot).listeners if s.protocol == "tcp"]
+    protocol = situation.protocol
+    held = [s for s in situation.namespace(slot).listeners if s.protocol == protocol]
     fitting = [
-        s for s in tcp if s.port == situation.target and (s.any_ipv4 or s.address == address)
+        s for s in held if s.port == situation.target and (s.any_ipv4 or s.address == address)
     ]
-    ports = ", ".join(f"{s.address or '*'}:{s.port}" for s in tcp)
+    ports = ", ".join(f"{s.address or '*'}:{s.port}" for s in held)
     return Finding(
         ok=bool(fitting),
         expected=f"a listener on 0.0.0.0:{situation.target}",
-        found=f"listens on {ports}" if tcp else "nothing listens",
-        evidence=tuple(s.raw for s in fitting or tcp),
+        found=f"listens on {ports}" if held else "nothing listens",
+        evidence=tuple(s.raw for s in fitting or held),
     )
 
 
@@ -131,6 +134,7 @@ def container_lets_it_pass(situation: Situation, subject: str) -> Finding:
     request = Packet(
         source=client,
         destination=address,
+        protocol=situation.protocol,
         in_interface=device,
         source_port=CLIENT_PORT,
         destination_port=situation.target,
@@ -139,6 +143,7 @@ def container_lets_it_pass(situation: Situation, subject: str) -> Finding:
     reply = Packet(
         source=address,
         destination=client,
+        protocol=situation.protocol,
         out_interface=device,
         source_port=situation.target,
         destination_port=CLIENT_PORT,
@@ -150,9 +155,10 @@ def container_lets_it_pass(situation: Situation, subject: str) -> Finding:
         pass_all(namespace.rules, (Stage("filter", "OUTPUT", reply),)),
     ]
     lost = [p for p in passages if not p.ok]
+    what = f"{situation.protocol} {situation.target}"
     return Finding(
         ok=not lost,
-        expected=f"tcp {situation.target} accepted in INPUT, its replies in OUTPUT",
+        expected=f"{what} accepted in INPUT, its replies in OUTPUT",
         found="; ".join(map(str, lost or passages)),
         evidence=tuple(line for p in lost or passages for line in p.fate.lines),
     )

@@ -18,6 +18,8 @@ from lab.steps import Steps
 from lab.topology import Topology
 
 DEFAULT_PROVIDER = "qemu"
+EXISTING = "existing"
+"""The provider of hosts that an inventory names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,13 @@ def _qemu() -> Provider:
     return QemuProvider()
 
 
-PROVIDERS: Mapping[str, Callable[[], Provider]] = {"qemu": _qemu}
+def _existing() -> Provider:
+    from lab.providers.existing import ExistingProvider
+
+    return ExistingProvider()
+
+
+PROVIDERS: Mapping[str, Callable[[], Provider]] = {"qemu": _qemu, EXISTING: _existing}
 
 
 def provider_named(name: str) -> Provider:

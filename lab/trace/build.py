@@ -12,6 +12,7 @@ from lab.hops import flows
 from lab.hops.cluster import DATA_PORT
 from lab.hops.judge import slot_name
 from lab.hops.situation import Blocked, Situation
+from lab.hops.surroundings import gateway
 from lab.hops.verdict import Scope, Verdict
 from lab.trace import sayings
 from lab.trace.kinds import ENTRANCE, IN_A_TASK, KINDS, OF_REQUESTS, OF_THE_SWARM
@@ -66,7 +67,7 @@ def trace(
         raise FactUnavailable(
             f"{request.entry} could not be looked at, so nothing can be traced through it",
             details=next((s.reason for s in diagnosis.silent if s.node == request.entry), ""),
-            hint="invoke lab.status",
+            hint=next((s.hint for s in diagnosis.silent if s.node == request.entry), ""),
         )
     walker = _Walker(situation, request, sides, tasks)
     trunk, last = walker.trunk(entry)
@@ -74,6 +75,7 @@ def trace(
     return Trace(
         lab=lab,
         service=situation.topology.service.name,
+        protocol=situation.protocol,
         port=situation.port,
         origin=request.origin,
         entry=request.entry,
@@ -86,6 +88,7 @@ def trace(
         requests=tuple((side.node, builder.requests(side.node)) for side in sides),
         headline=headline(diagnosis),
         made=made,
+        enter="invoke lab.ssh NODE" if situation.is_lab else "with ssh",
         environment=(
             ("engine", node.engine_version),
             ("kernel", node.kernel),
@@ -213,14 +216,14 @@ class _Walker:
             sandbox = self.situation.sandbox_address(node)
         except Blocked:
             return None
-        port = self.situation.port
+        door = flows.door(self.situation)
         if self.request.origin != HERE:
-            stages = flows.local_request(sandbox, port)
+            stages = flows.local_request(sandbox, door)
         else:
             entrance = sayings.outer_entrance(self.situation, node)
             if entrance is None:
                 return None
-            stages = flows.outside_request(entrance, sandbox, port)
+            stages = flows.outside_request(entrance, sandbox, door)
         return flows.pass_all(self.situation.cluster.node(node).host.rules, stages)
 
     def _after(self, key: Key, node: str, at: Tuple) -> Tuple | None:
@@ -229,7 +232,7 @@ class _Walker:
             target = rules[0].to_destination if rules else None
             return Tuple(at.source, f"{target.address}:{target.port}") if target else None
         if key is Key.BRIDGE and self.request.origin != HERE:
-            return Tuple(str(self.situation.topology.bridge_gateway), at.destination)
+            return Tuple(str(gateway(self.situation, node)), at.destination)
         if key is Key.MARK and sayings.balancer(self.situation, node) is None:
             return None
         return at

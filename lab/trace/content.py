@@ -11,6 +11,7 @@ def content(trace: Trace) -> dict[str, object]:
     return {
         "lab": trace.lab,
         "service": trace.service,
+        "protocol": trace.protocol,
         "port": trace.port,
         "origin": trace.origin,
         "entry": trace.entry,

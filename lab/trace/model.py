@@ -144,6 +144,7 @@ class Trace:
     Attributes:
         lab: Name of the lab.
         service: Name of the service.
+        protocol: What the published port speaks.
         port: The published port.
         origin: The node the request is made on, or ``host``.
         entry: The node it enters at.
@@ -156,11 +157,13 @@ class Trace:
         requests: For each entry, how requests that were sent fared; not seen when none were.
         headline: The first line of the diagnosis.
         made: When it was looked at, as text.
+        enter: What to type to get to a node.
         environment: What the nodes run, by name.
     """
 
     lab: str
     service: str
+    protocol: str
     port: int
     origin: str
     entry: str
@@ -173,6 +176,7 @@ class Trace:
     requests: tuple[tuple[str, State], ...]
     headline: str
     made: str
+    enter: str
     environment: tuple[tuple[str, str], ...]
 
     @property

@@ -10,6 +10,7 @@ from lab.hops import flows
 from lab.hops.host import INGRESS_CHAIN
 from lab.hops.judge import slot_number
 from lab.hops.situation import BRIDGE, Blocked, Situation
+from lab.hops.surroundings import gateway, tunnel_peers
 from lab.trace.model import HERE
 
 
@@ -27,12 +28,12 @@ def port(situation: Situation, node: str) -> Said:
     held = [
         s
         for s in situation.cluster.node(node).host.listeners
-        if (s.protocol, s.port) == ("tcp", situation.port)
+        if (s.protocol, s.port) == (situation.protocol, situation.port)
     ]
     owners = ", ".join(sorted({p.name for s in held for p in s.processes})) or "nobody"
     return Said(
-        f"{owners} listens on tcp {situation.port} to keep others away; it never accepts",
-        f"tcp {situation.port}, held by {owners}",
+        f"{owners} listens on {flows.door(situation)} to keep others away; it never accepts",
+        f"{flows.door(situation)}, held by {owners}",
         tuple(s.raw for s in held),
     )
 
@@ -48,14 +49,14 @@ def dnat(situation: Situation, node: str) -> Said:
     rules = dnat_rules(situation, node)
     if not rules:
         return Said(
-            f"no rule rewrites tcp {situation.port}: the packet stays on the host",
-            f"no rule for tcp {situation.port}",
+            f"no rule rewrites {flows.door(situation)}: the packet stays on the host",
+            f"no rule for {flows.door(situation)}",
         )
     target = rules[0].to_destination
     to = f"{target.address}:{target.port}" if target else "a range of addresses"
     return Said(
-        f"tcp {situation.port} to any address of the node becomes {to}, the hidden sandbox",
-        f"tcp {situation.port} becomes {to}",
+        f"{flows.door(situation)} to any address of the node becomes {to}, the hidden sandbox",
+        f"{flows.door(situation)} becomes {to}",
         tuple(rule.raw for rule in rules),
     )
 
@@ -68,7 +69,8 @@ def filtered(situation: Situation, node: str) -> Said:
     except Blocked as blocked:
         return Said(blocked.found, "no sandbox to send to")
     ways = [
-        flows.outside_request(e, sandbox, situation.port) for e in flows.entrances(situation, node)
+        flows.outside_request(e, sandbox, flows.door(situation))
+        for e in flows.entrances(situation, node)
     ]
     passages = [flows.pass_all(rules, stages) for stages in ways]
     lost = next((p for p in passages if not p.ok), None)
@@ -92,13 +94,17 @@ def bridge(situation: Situation, node: str) -> Said:
     rules = situation.cluster.node(node).host.rules
     found = situation.cluster.node(node).sandbox
     inner = found.interface_with(sandbox) if found else None
+    masquerading = flows.masquerading(sandbox, flows.door(situation))
     way = "no route" if lookup is None else lookup.error or f"dev {lookup.device}"
     there = f"{inner.name} of ingress_sbox" if inner else "nobody"
     return Said(
         f"{sandbox} is {there}, plugged into {BRIDGE}; the node asks from "
-        f"{situation.topology.bridge_gateway}",
-        f"{situation.topology.bridge_gateway} to {sandbox}",
-        (f"{sandbox} {way}", *flows.masquerading(sandbox, situation.port).fate(rules).lines),
+        f"{gateway(situation, node)}",
+        f"{gateway(situation, node)} to {sandbox}",
+        (
+            f"{sandbox} {way}",
+            *masquerading.fate(rules).lines,
+        ),
     )
 
 
@@ -117,10 +123,10 @@ def mark(situation: Situation, node: str) -> Said:
     found = rules[-1].set_mark if rules else None
     if found is None:
         return Said(
-            f"tcp {situation.port} gets no mark: IPVS does not care for it", "no mark is set"
+            f"{flows.door(situation)} gets no mark: IPVS does not care for it", "no mark is set"
         )
     return Said(
-        f"tcp {situation.port} gets the mark {found:#x}, which is {found} in decimal",
+        f"{flows.door(situation)} gets the mark {found:#x}, which is {found} in decimal",
         f"mark {found:#x} = {found}",
         tuple(rule.raw for rule in rules),
     )
@@ -236,13 +242,13 @@ def redirect(situation: Situation, slot: str) -> Said:
     mine = [r for r in chain if r.destination_port == situation.port]
     if not mine:
         return Said(
-            f"tcp {situation.port} stays what it is, and nobody listens there",
-            f"no rule for tcp {situation.port}",
+            f"{flows.door(situation)} stays what it is, and nobody listens there",
+            f"no rule for {flows.door(situation)}",
         )
     to = mine[0].redirect_port
     return Said(
-        f"tcp {situation.port} becomes {to}, the program's own port",
-        f"tcp {situation.port} becomes {to}",
+        f"{flows.door(situation)} becomes {to}, the program's own port",
+        f"{flows.door(situation)} becomes {to}",
         tuple(rule.raw for rule in mine),
     )
 
@@ -263,8 +269,8 @@ def program(situation: Situation, slot: str) -> Said:
         listeners = situation.namespace(slot_number(slot)).listeners
     except Blocked as blocked:
         return Said(blocked.found, "no namespace")
-    tcp = [s for s in listeners if s.protocol == "tcp"]
-    mine = [s for s in tcp if s.port == situation.target] or tcp
+    held = [s for s in listeners if s.protocol == situation.protocol]
+    mine = [s for s in held if s.port == situation.target] or held
     owners = ", ".join(sorted({p.name for s in mine for p in s.processes})) or "the program"
     places = ", ".join(f"{s.address or '*'}:{s.port}" for s in mine)
     if not mine:
@@ -287,6 +293,6 @@ def client(situation: Situation, origin: str, entry: str) -> tuple[str, str]:
 
 def outer_entrance(situation: Situation, node: str) -> flows.Entrance | None:
     """Return the way into a node that is none from another node, None when there is none."""
-    inside = {spec.address for spec in situation.topology.nodes}
+    inside = set(tunnel_peers(situation, node))
     ways = flows.entrances(situation, node)
     return next((way for way in ways if way.source not in inside), None)

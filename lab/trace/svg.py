@@ -129,7 +129,9 @@ def _title_of(place: str, station: Station) -> str:
 
 
 def _summary(trace: Trace) -> str:
-    return f"{trace.service}, tcp {trace.port}, a request that enters at {trace.entry}"
+    return (
+        f"{trace.service}, {trace.protocol} {trace.port}, a request that enters at {trace.entry}"
+    )
 
 
 def _heading(trace: Trace, width: int) -> Iterator[str]:

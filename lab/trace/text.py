@@ -46,7 +46,8 @@ def _walk(
 
 
 def _title(trace: Trace) -> Iterator[str]:
-    yield f"{trace.service}, tcp {trace.port}: the way of a request, as the kernels will send it"
+    door = f"{trace.protocol} {trace.port}"
+    yield f"{trace.service}, {door}: the way of a request, as the kernels will send it"
     yield f"lab {trace.lab} · {_client(trace)} · enters at {trace.entry} · looked at {trace.made}"
     yield " · ".join(f"{name} {value}" for name, value in trace.environment)
     yield trace.headline
@@ -116,10 +117,11 @@ def _foot(trace: Trace) -> Iterator[str]:
         + ".",
         "",
     )
+    other = next((side.node for side in trace.sides if side.node != trace.entry), "host")
     yield from _filled(
         "",
-        "A line with # is typed as root on that node (invoke lab.ssh NODE). Another way in: "
-        "--from worker. A picture: -o svg, or with all evidence: -o html.",
+        f"A line with # is typed as root on that node ({trace.enter}). Another way in: "
+        f"--from {other}. A picture: -o svg, or with all evidence: -o html.",
         "",
     )
 

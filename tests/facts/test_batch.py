@@ -1,4 +1,5 @@
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -7,10 +8,12 @@ from lab.facts.batch import Section, parse_batch
 from lab.facts.commands import (
     COUNTERS,
     EVERYTHING,
+    GENTLY,
     HOST,
     HOST_SETTINGS,
     IPVS,
     LISTENERS,
+    LISTENERS_GENTLY,
     RULES,
     Command,
     Plan,
@@ -49,14 +52,31 @@ def test_a_line_outside_every_section_is_said() -> None:
 
 
 def test_a_failed_command_is_unavailable_with_the_command_to_type() -> None:
-    text = "@@@ begin ingress_sbox ipvs\n\n@@@ end 127\n@@! sh: ipvsadm: not found\n@@@ done\n"
+    text = "@@@ begin ingress_sbox ipvs\n\n@@@ end 1\n@@! sh: no memory\n@@@ done\n"
     answers = parse_batch(text, node="worker")
     with pytest.raises(FactUnavailable) as caught:
         answers.answer("ingress_sbox", IPVS)
-    assert caught.value.details == "exit code 127: sh: ipvsadm: not found"
+    assert caught.value.details == "exit code 1: sh: no memory"
     assert caught.value.hint == (
         "on worker: nsenter --net=/var/run/docker/netns/ingress_sbox ipvsadm -Ln"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "program"),
+    [
+        ("sh: 1: eval: ipvsadm: not found", "ipvsadm"),
+        ("bash: line 3: nsenter: command not found", "nsenter"),
+        ("", "ipvsadm"),
+    ],
+)
+def test_a_missing_program_is_said_with_what_installs_it(said: str, program: str) -> None:
+    text = f"@@@ begin ingress_sbox ipvs\n\n@@@ end 127\n@@! {said}\n@@@ done\n"
+    with pytest.raises(FactUnavailable) as caught:
+        parse_batch(text, node="worker").answer("ingress_sbox", IPVS)
+    assert caught.value.brief == f"worker: {program} is not installed"
+    package = {"ipvsadm": "ipvsadm", "nsenter": "util-linux"}[program]
+    assert caught.value.hint == f"on worker: apt-get install {package}, or dnf install {package}"
 
 
 def test_a_namespace_that_cannot_be_entered_says_why() -> None:
@@ -88,8 +108,23 @@ def test_the_script_separates_output_complaint_and_exit_code() -> None:
     )
 
 
-@pytest.mark.parametrize("plan", [EVERYTHING, COUNTERS])
+@pytest.mark.parametrize("plan", [EVERYTHING, COUNTERS, GENTLY])
 def test_the_script_is_correct_shell_and_asks_for_no_secret(plan: Plan) -> None:
     text = script(plan)
     subprocess.run(["sh", "-n", "-c", text], check=True, timeout=10)
     assert "localhost/swarm" not in text
+
+
+def test_a_gentle_look_does_not_let_ss_load_modules(tmp_path: Path) -> None:
+    program = tmp_path / "ss"
+    program.write_text('#!/bin/sh\necho "${PROC_ROOT:-the kernel}"\n')
+    program.chmod(0o755)
+    done = subprocess.run(
+        ("sh", "-c", LISTENERS_GENTLY.line),
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = all(Path(f"/sys/module/{name}_diag").exists() for name in ("tcp", "udp"))
+    assert done.stdout == ("the kernel\n" if loaded else "/proc\n")

@@ -72,16 +72,13 @@ def test_what_cannot_be_typed_stays_verbatim_and_in_order(backend: str) -> None:
     rules = parse_iptables_save(captured(f"iptables-save/{backend}-rules"))
     assert rules.backend == {"nft": "nf_tables", "legacy": "legacy"}[backend]
     _, multiport, ranges = rules.in_chain("nat", "PREROUTING")
-    assert multiport.other == ("-m", "multiport", "--dports", "80,443")
+    assert multiport.other == ()
+    assert multiport.destination_ports == ((80, 80), (443, 443))
     assert multiport.redirect_port == 3000
     assert ranges.destination_port is None
     assert ranges.to_destination is None
-    assert ranges.other == (
-        "--dport",
-        "8000:8010",
-        "--to-destination",
-        "10.0.0.5-10.0.0.9:53",
-    )
+    assert ranges.destination_ports == ((8000, 8010),)
+    assert ranges.other == ("--to-destination", "10.0.0.5-10.0.0.9:53")
     masquerade, holes = rules.in_chain("nat", "POSTROUTING")
     assert masquerade.comment == 'not ours, it\'s "foreign"'
     assert masquerade.negated == ("source", "out_interface")
@@ -102,8 +99,9 @@ def test_what_cannot_be_typed_stays_verbatim_and_in_order(backend: str) -> None:
 def test_negated_unknown_flags_keep_their_sign() -> None:
     text = "*nat\n[1:2] -A X ! --vproto 6 -p tcp ! --dport 1:9 -j RETURN\nCOMMIT\n"
     rule = parse_iptables_save(text).rules[0]
-    assert rule.other == ("!", "--vproto", "6", "!", "--dport", "1:9")
-    assert (rule.packets, rule.bytes, rule.negated) == (1, 2, ())
+    assert rule.other == ("!", "--vproto", "6")
+    assert (rule.packets, rule.bytes, rule.negated) == (1, 2, ("destination_ports",))
+    assert rule.destination_ports == ((1, 9),)
 
 
 def test_no_tables_at_all() -> None:

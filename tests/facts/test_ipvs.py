@@ -3,7 +3,14 @@ from ipaddress import IPv4Address
 import pytest
 
 from lab.errors import UnreadableOutput
-from lab.facts.ipvs import Backend, Forwarding, Traffic, VirtualService, parse_ipvsadm
+from lab.facts.ipvs import (
+    Backend,
+    Forwarding,
+    Traffic,
+    VirtualService,
+    parse_ipvsadm,
+    parse_proc_ip_vs,
+)
 from tests.facts.captures import captured
 
 EMPTY = "".join(f"{line}\n" for line in captured("ipvsadm/two-replicas").splitlines()[:3])
@@ -103,3 +110,42 @@ def test_no_heading_is_said() -> None:
         parse_ipvsadm("", EMPTY)
     with pytest.raises(UnreadableOutput, match="heading"):
         parse_ipvsadm(EMPTY, "Can't initialize ipvs: Protocol not available\n")
+
+
+PROC_EMPTY = """\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+"""
+
+
+def test_the_kernels_own_list_is_hexadecimal() -> None:
+    services = parse_proc_ip_vs(captured("proc-ip-vs/ingress-sandbox"))
+    assert [service.fwmark for service in services] == [266, 267, 268]
+    first = services[0]
+    assert (first.scheduler, first.flags, first.raw) == ("rr", (), "FWM  0000010A rr")
+    assert [str(b.address) for b in first.backends] == ["10.0.0.28", "10.0.0.27"]
+    assert {b.forwarding for s in services for b in s.backends} == {Forwarding.MASQUERADE}
+    assert {(b.port, b.weight, b.traffic) for b in first.backends} == {(0, 1, None)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "FWM  10A rr",
+        "FWM  0000010a rr",
+        "  -> 0A00001C:0000      Teleport 1      0          0",
+        "  -> 10.0.0.5:0         Masq    1      0          0",
+        "TCP  [fd00:0000:0000:0000:0000:0000:0000:0001]:0050 rr",
+    ],
+)
+def test_a_line_of_another_form_in_proc_is_said(line: str) -> None:
+    with pytest.raises(UnreadableOutput) as caught:
+        parse_proc_ip_vs(f"{PROC_EMPTY}FWM  00000007 rr\n{line}\n")
+    assert caught.value.details == f"line 5: {line}"
+
+
+def test_proc_without_a_heading_is_said() -> None:
+    assert parse_proc_ip_vs(PROC_EMPTY) == ()
+    with pytest.raises(UnreadableOutput, match="heading"):
+        parse_proc_ip_vs("")

@@ -225,7 +225,9 @@ def test_a_failed_command_is_never_an_empty_result() -> None:
     broken = altered(
         "worker-two-replicas", "ingress_sbox", IPVS.section, exit_code=127, stderr="not found"
     )
-    with pytest.raises(FactUnavailable, match="`ipvsadm -Ln` could not be read in ingress_sbox"):
+    with pytest.raises(
+        FactUnavailable, match="`cat /proc/net/ip_vs` could not be read in ingress_sbox"
+    ):
         read_node(broken, service="hello-a")
 
 

@@ -9,6 +9,7 @@ from lab.facts.addresses import Route
 from lab.facts.docker_model import Attachment, PublishedPort
 from lab.hops.observations import Round
 from lab.hops.situation import Situation
+from lab.topology import Topology
 from tests.hops import altering as a
 
 
@@ -52,6 +53,7 @@ def service(**values: Any) -> a.Change:
 
 def promise(**values: Any) -> a.Change:
     def change(s: Situation) -> Situation:
+        assert isinstance(s.topology, Topology)
         expected = s.topology.expected.model_copy(update=values)
         return replace(s, topology=s.topology.model_copy(update={"expected": expected}))
 

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from lab.errors import UnreadableOutput
+from lab.errors import FactUnavailable, UnreadableOutput
 from lab.hops.observations import Connect, FetchProbe, PingProbe, TcpProbe
 from lab.hops.probing import parse_reach, probe_script, targets_of
 from tests.hops.healthy import healthy
@@ -72,3 +72,17 @@ def test_an_unknown_line_is_refused_with_its_number() -> None:
     with pytest.raises(UnreadableOutput) as refused:
         parse_reach("\nnsenter: cannot open /var/run/docker/netns\n", healthy(), "worker")
     assert refused.value.details == "line 2: nsenter: cannot open /var/run/docker/netns"
+
+
+def test_what_is_left_out_is_not_fetched() -> None:
+    script = probe_script(replace(healthy(), left_out={"F7-fetch": "no"}), "worker", patience_s=5)
+    assert "curl" not in script
+    assert "ping" in script
+
+
+@pytest.mark.parametrize(
+    ("line", "program"), [("no-bash", "bash"), ("ping 10.0.0.5 1450 127", "ping")]
+)
+def test_a_missing_program_is_no_silence(line: str, program: str) -> None:
+    with pytest.raises(FactUnavailable, match=f"worker: {program} is not installed"):
+        parse_reach(line, healthy(), "worker")

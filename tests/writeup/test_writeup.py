@@ -15,6 +15,7 @@ from checks.recording import write
 from lab.diagnosis.examine import diagnose
 from lab.errors import NotRunning, UsageError
 from lab.hops.situation import Situation
+from lab.session import typed_for
 from lab.writeup.forms import FORMS, form_of
 from tests.browser import opened
 from tests.hops import altering as a
@@ -67,12 +68,14 @@ def reports(situation: Situation) -> dict[str, list[object]]:
 def evidence_of(situation: Situation | None, *, silent: bool = False) -> Any:
     error = {NODE_B: NotRunning("worker does not answer ssh", hint="invoke lab.status")}
     kept = (situation, diagnose(situation, error if silent else {})) if situation else None
-    lab = SimpleNamespace(
+    lab: Any = SimpleNamespace(name="article", topology=healthy().topology)
+    return SimpleNamespace(
         name="article",
-        topology=healthy().topology,
-        state=SimpleNamespace(provider="qemu", pace=8.0),
+        provider="qemu",
+        remark="machines emulated in software, deadlines times 8",
+        typed=typed_for(lab),
+        kept=lambda: kept,
     )
-    return SimpleNamespace(lab=lab, kept=lambda: kept)
 
 
 @pytest.fixture(params=sorted(FORMS))

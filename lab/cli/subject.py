@@ -1,0 +1,71 @@
+"""What a command looks at: a lab of ours, or somebody's own hosts."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from lab.attached import Wish, attached
+from lab.diagnosis.words import Typed
+from lab.errors import LabError
+from lab.evidence import Depth, look_at_what_answers, try_on
+from lab.hops.situation import Situation
+from lab.session import open_lab, place_of, typed_for
+from lab.steps import Steps
+from lab.topology_outline import Outline
+
+Seen = tuple[Situation, Mapping[str, LabError]]
+"""The situation, and why hosts could not be looked at, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Something that can be looked at.
+
+    Attributes:
+        name: What it is called.
+        topology: What is known of it beforehand.
+        typed: How commands for its nodes are typed here.
+        look: Looks, as far as is asked for.
+        notes: What has to be known to read what is seen.
+        statement: Why there is nothing to judge; empty when there is.
+    """
+
+    name: str
+    topology: Outline
+    typed: Typed
+    look: Callable[[Depth], Seen]
+    notes: tuple[str, ...] = ()
+    statement: str = ""
+
+
+@contextmanager
+def subject(lab_name: str, wish: Wish | None) -> Iterator[Subject]:
+    """Yield the lab of that name, or the hosts that are wished for.
+
+    Raises:
+        LabError: It cannot be looked at.
+    """
+    if wish is None:
+        lab = open_lab(lab_name)
+        place = place_of(lab)
+        yield Subject(
+            lab.name,
+            lab.topology,
+            typed_for(lab),
+            lambda depth: look_at_what_answers(place, depth),
+        )
+        return
+    steps = Steps()
+    with ExitStack() as stack:
+        with steps.step(f"Looking at the hosts of {wish.inventory}"):
+            hosts = stack.enter_context(attached(wish))
+        for note in hosts.notes:
+            steps.note(note)
+
+        def look(depth: Depth) -> Seen:
+            # No request is sent to a service of somebody's own.
+            return try_on(hosts.place, hosts.facts, min(depth, Depth.TRIED)), hosts.silent
+
+        yield Subject(
+            hosts.name, hosts.place.topology, hosts.typed, look, hosts.notes, hosts.statement
+        )

@@ -1,0 +1,220 @@
+"""Hosts that are there already, lent to a lab: nothing is started, and all is given back.
+
+The one provider that has to know of Docker: a host is refused when it belongs to a swarm, and is
+left as it was found. What was there before is noted before anything is changed.
+"""
+
+import shlex
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lab.access import Access, close_connections, render_ssh_config
+from lab.errors import CommandFailed, Conflict, LabError, ProviderFailed, UsageError
+from lab.home import LabHome
+from lab.image.recipe import NODE_TEST_ARCHIVE
+from lab.image.store import ensure_image
+from lab.inventory import Inventory
+from lab.openssh import OpenSshShell
+from lab.parallel import on_all
+from lab.paths import private_dir, write_private
+from lab.process import find_program, missing, run
+from lab.providers import Machines, MachineState
+from lab.providers.existing_hosts import (
+    LOOK,
+    Found,
+    Lent,
+    Record,
+    access_from,
+    giving_back,
+    objection,
+    read_found,
+)
+from lab.settings import pace
+from lab.shell import succeed
+from lab.steps import Steps
+from lab.topology import Topology
+from lab.wait import wait_until
+
+PROGRAMS = ("ssh", "scp")
+CONNECT_S = 3.0
+GIVE_BACK_S = 60.0
+
+
+class ExistingProvider:
+    """Somebody's hosts as a lab's machines; see ``lab.providers.Provider``."""
+
+    name = "existing"
+    snapshots = None
+
+    def preflight(self, topology: Topology) -> None:  # noqa: ARG002 - hosts say what they are
+        """Raise PreflightFailed if a program is missing."""
+        for program in PROGRAMS:
+            if find_program(program) is None:
+                raise missing(program)
+
+    def prepare(self, steps: Steps) -> None:
+        """Build the image: its archive of node-test is what the hosts get."""
+        ensure_image(steps)
+
+    def create(self, home: LabHome, topology: Topology, steps: Steps) -> Machines:
+        """Look at all hosts, refuse or note what is there, and hand the archive over.
+
+        Raises:
+            Conflict: A host belongs to a swarm, or is not what the topology says.
+        """
+        inventory = _inventory(home)
+        access = _access(inventory, topology)
+        image = ensure_image(steps)
+        private_dir(home.runtime)
+        write_private(home.ssh_config, render_ssh_config(access, home.runtime, pace()))
+        names = ", ".join(access)
+        if _load(home) is None:
+            with steps.step(f"Looking at {len(access)} hosts: {names}"):
+                found = dict(zip(access, on_all(tuple(access), _looker(home)), strict=True))
+                _refuse(found, topology)
+            lent = {name: Lent.of(one) for name, one in found.items()}
+            _save(home, Record(access=access, lent=lent, service=topology.service.name))
+        with steps.step(f"Copying node-test to {names}"):
+            on_all(tuple(access), lambda name: _hand_over(home, name, image.path))
+        return Machines(access, pace(), f"existing hosts: {names}")
+
+    def destroy(self, home: LabHome) -> None:
+        """Give the hosts back: out of the lab's swarm, without what the lab made there.
+
+        Raises:
+            ProviderFailed: A host could not be given back; the next call tries again.
+        """
+        record = _load(home)
+        if record is None:
+            return
+        private_dir(home.runtime)
+        write_private(home.ssh_config, render_ssh_config(record.access, home.runtime, pace()))
+        addresses = _addresses(home)
+
+        def give_back(name: str) -> str:
+            script = giving_back(record.lent[name], record.service, addresses)
+            try:
+                wait_until(
+                    lambda: succeed(OpenSshShell(name, home.ssh_config), script),
+                    lambda _: True,
+                    what=f"{name} to be as it was",
+                    timeout_s=GIVE_BACK_S * pace(),
+                    every_s=1,
+                )
+            except LabError as error:
+                return f"{name}: {error.details or error.brief}"
+            return ""
+
+        failed = [said for said in on_all(tuple(record.lent), give_back) if said]
+        close_connections(home.ssh_config, home.runtime)
+        if failed:
+            raise ProviderFailed(
+                "not all hosts could be given back",
+                details="\n".join(failed),
+                hint=f"invoke lab.down --name {home.name}   (again, when they answer)",
+            )
+        (home.path / "existing.json").unlink(missing_ok=True)
+
+    def states(self, home: LabHome, topology: Topology) -> Mapping[str, MachineState]:
+        """Return which hosts answer ssh; what they have of memory and disk is not ours."""
+        record = _load(home)
+        names = [node.name for node in topology.nodes]
+
+        def look(name: str) -> MachineState:
+            return MachineState(_answers(record, name), resident_mib=0.0, disk_mib=0.0)
+
+        return dict(zip(names, on_all(names, look), strict=True))
+
+    def console(self, home: LabHome, node: str) -> Path | None:  # noqa: ARG002 - there is none
+        """Return nothing: a host's console is its owner's."""
+        return None
+
+
+def _inventory(home: LabHome) -> Inventory:
+    found = home.load().inventory
+    if found is None:
+        raise UsageError("--provider existing needs to know the hosts", hint="--inventory FILE")
+    return found
+
+
+def _access(inventory: Inventory, topology: Topology) -> dict[str, Access]:
+    """Return how every node of the topology is reached, by the user's own ssh_config."""
+    hosts = {host.name: host for host in inventory.hosts}
+    wanted = [node.name for node in topology.nodes]
+    if sorted(hosts) != sorted(wanted):
+        raise UsageError(
+            "the inventory's hosts are not the topology's nodes",
+            details=f"hosts: {', '.join(hosts)}; nodes: {', '.join(wanted)}",
+            hint="the same names in both",
+        )
+    found = {}
+    for name in wanted:
+        host = hosts[name]
+        config = ("-F", inventory.ssh_config) if inventory.ssh_config else ()
+        said = run(("ssh", *config, "-G", host.target), timeout_s=10).stdout
+        port = topology.service.published_port
+        found[name] = access_from(said, host, port)
+    return found
+
+
+def _looker(home: LabHome) -> Callable[[str], Found]:
+    def look(name: str) -> Found:
+        done = OpenSshShell(name, home.ssh_config).run(LOOK, timeout_s=30 * pace())
+        return read_found(done.stdout, name)
+
+    return look
+
+
+def _refuse(found: Mapping[str, Found], topology: Topology) -> None:
+    said = [
+        f"{node.name}: {why}"
+        for node in topology.nodes
+        if (why := objection(found[node.name], node, topology))
+    ]
+    if said:
+        raise Conflict(
+            "these hosts cannot be lent to a lab; nothing was changed",
+            details="\n".join(said),
+            hint="other hosts, or what is said above",
+        )
+
+
+def _hand_over(home: LabHome, name: str, image: Path) -> None:
+    folder = str(Path(NODE_TEST_ARCHIVE).parent)
+    succeed(OpenSshShell(name, home.ssh_config), f"mkdir -p {shlex.quote(folder)}")
+    archive = image / "node-test.tar"
+    try:
+        run(
+            ("scp", "-q", "-F", home.ssh_config, archive, f"{name}:{NODE_TEST_ARCHIVE}"),
+            timeout_s=120 * pace(),
+        )
+    except CommandFailed as error:
+        raise ProviderFailed(
+            f"node-test could not be copied to {name}", details=str(error)
+        ) from error
+
+
+def _addresses(home: LabHome) -> tuple[str, ...]:
+    return tuple(str(node.address) for node in home.load().topology.nodes)
+
+
+def _answers(record: Record | None, name: str) -> bool:
+    access = record.access.get(name) if record else None
+    if access is None:
+        return False
+    try:
+        with socket.create_connection((access.host, access.port), timeout=CONNECT_S):
+            return True
+    except OSError:
+        return False
+
+
+def _load(home: LabHome) -> Record | None:
+    file = home.path / "existing.json"
+    return Record.model_validate_json(file.read_bytes()) if file.exists() else None
+
+
+def _save(home: LabHome, record: Record) -> None:
+    private_dir(home.path)
+    write_private(home.path / "existing.json", record.model_dump_json(indent=2) + "\n")

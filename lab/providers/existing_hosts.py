@@ -1,0 +1,183 @@
+"""A host that is lent to a lab: what it was like before, and how it is given back. Pure."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from lab.access import Access
+from lab.errors import ProviderFailed, UnreadableOutput, UsageError
+from lab.image.recipe import NODE_TEST_ARCHIVE
+from lab.inventory import HostSpec
+from lab.topology import NodeSpec, Topology
+
+BRIDGE = "docker_gwbridge"
+IMAGE = "node-test"
+LOOK = f"""\
+there() {{ "$@" >/dev/null 2>&1 && echo there || echo absent; }}
+echo "uid $(id -u)"
+echo "hostname $(hostname)"
+echo "swarm $(docker info --format '{{{{.Swarm.LocalNodeState}}}}' 2>&1 | tail -n 1)"
+echo "image $(there docker image inspect {IMAGE})"
+echo "archive $(there test -e {NODE_TEST_ARCHIVE})"
+form='{{{{range .IPAM.Config}}}}{{{{.Subnet}}}}{{{{end}}}}'
+echo "bridge $(docker network inspect {BRIDGE} --format "$form" 2>/dev/null)"
+echo "addresses $(ip -o -4 addr show | while read -r _ _ _ a _; do printf '%s ' "${{a%/*}}"; done)"
+"""
+"""Changes nothing; one line for each thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A host before anything is changed. ``bridge`` is docker_gwbridge's subnet, or empty."""
+
+    uid: str
+    hostname: str
+    swarm: str
+    image: bool
+    archive: bool
+    bridge: str
+    addresses: tuple[str, ...]
+
+
+class Lent(BaseModel):
+    """What was there before, so that it is left alone when the host is given back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    image: bool
+    archive: bool
+    bridge: bool
+
+    @classmethod
+    def of(cls, found: Found) -> Self:
+        """Return what is to be remembered of a host."""
+        return cls(image=found.image, archive=found.archive, bridge=bool(found.bridge))
+
+
+class Record(BaseModel):
+    """All hosts that are lent to a lab, noted before the first of them is changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    access: dict[str, Access]
+    lent: dict[str, Lent]
+    service: str
+
+
+def read_found(text: str, name: str) -> Found:
+    """Read what ``LOOK`` printed.
+
+    Raises:
+        UnreadableOutput: A line is missing.
+    """
+    pairs = (line.partition(" ") for line in text.splitlines())
+    said = {word: rest.strip() for word, _, rest in pairs}
+    try:
+        return Found(
+            uid=said["uid"],
+            hostname=said["hostname"],
+            swarm=said["swarm"],
+            image=said["image"] == "there",
+            archive=said["archive"] == "there",
+            bridge=said["bridge"],
+            addresses=tuple(said["addresses"].split()),
+        )
+    except KeyError as error:
+        raise UnreadableOutput(
+            f"{name}: the look at the host was cut short", details=f"no line {error}: {text[:300]}"
+        ) from error
+
+
+def objection(found: Found, node: NodeSpec, topology: Topology) -> str:
+    """Return why a host cannot be lent, empty when it can."""
+    if found.uid != "0":
+        return f"we come as uid {found.uid}: a lab needs root"
+    if found.swarm != "inactive":
+        if found.swarm in ("active", "pending", "locked", "error"):
+            return f"it belongs to a swarm already ({found.swarm})"
+        return f"Docker does not answer: {found.swarm}"
+    if found.hostname != node.name:
+        return f"its hostname is {found.hostname}, the node's name is {node.name}"
+    if str(node.address) not in found.addresses:
+        return f"no interface has {node.address}; it has {', '.join(found.addresses)}"
+    if found.bridge not in ("", str(topology.bridge.subnet)):
+        return (
+            f"{BRIDGE} is there with {found.bridge}, the topology says {topology.bridge.subnet}: "
+            f"docker network rm {BRIDGE}, or another topology"
+        )
+    return ""
+
+
+def giving_back(lent: Lent, service: str, addresses: Sequence[str]) -> str:
+    """Return the script that leaves a host as it was found; it may be run again.
+
+    A host that belongs to another swarm by now, one with a manager that is none of ours, is left
+    alone: its owner has put it there.
+    """
+    ours = shlex.quote(f" {' '.join(addresses)} ")
+    label = shlex.quote(f"label=com.docker.swarm.service.name={service}")
+    form = "{{range .Swarm.RemoteManagers}}{{.Addr}} {{end}}"
+    lines = [
+        "set -e",
+        f"for manager in $(docker info --format '{form}'); do",
+        f'    case {ours} in *" ${{manager%:*}} "*) ;; *)',
+        '        echo "it belongs to a swarm of $manager by now: left alone" >&2; exit 3 ;;',
+        "    esac",
+        "done",
+        "state=$(docker info --format '{{.Swarm.LocalNodeState}}')",
+        '[ "$state" = inactive ] || docker swarm leave --force',
+        f"docker ps --all --quiet --filter {label} | xargs -r docker rm --force",
+    ]
+    if not lent.bridge:
+        lines.append(f"! docker network inspect {BRIDGE} || docker network rm {BRIDGE}")
+    if not lent.image:
+        lines.append(f"! docker image inspect {IMAGE} || docker image rm {IMAGE}")
+    if not lent.archive:
+        folder = Path(NODE_TEST_ARCHIVE).parent
+        lines.append(f"rm -f {NODE_TEST_ARCHIVE}; [ ! -d {folder} ] || rmdir {folder}")
+    return "\n".join(lines) + "\n"
+
+
+def access_from(said: str, host: HostSpec, port: int) -> Access:
+    """Return how a host is reached, from what ``ssh -G`` says of it (ssh(1)).
+
+    Raises:
+        UsageError: It is reached through another host.
+        ProviderFailed: There is no key file, or no list of host keys.
+    """
+    values: dict[str, list[str]] = {}
+    for line in said.splitlines():
+        key, _, value = line.partition(" ")
+        values.setdefault(key, []).append(value)
+    if values.get("proxyjump") or values.get("proxycommand"):
+        raise UsageError(
+            f"{host.name} is reached through another host",
+            details="a lab keeps connections of its own, directly",
+            hint="lab.diagnose --inventory looks at such hosts",
+        )
+    known = [path for line in values.get("userknownhostsfile", []) for path in line.split()]
+    name = values["hostname"][0]
+    return Access(
+        host=name,
+        port=int(values["port"][0]),
+        user=values["user"][0],
+        identity_file=_first(values.get("identityfile", []), host.name, "key file"),
+        known_hosts=_first(known, host.name, "list of host keys"),
+        entry=host.entry or f"{name}:{port}",
+    )
+
+
+def _first(paths: Sequence[str], host: str, what: str) -> Path:
+    found = [Path(path).expanduser() for path in paths]
+    there = next((path for path in found if path.is_file()), None)
+    if there is None:
+        raise ProviderFailed(
+            f"{host}: there is no {what}",
+            details=f"looked for {', '.join(map(str, found)) or 'none'}",
+            hint="IdentityFile and UserKnownHostsFile in the ssh_config",
+        )
+    return there

@@ -1,0 +1,180 @@
+"""Hosts that are lent to a lab: which are refused, how they are reached and given back."""
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.errors import ProviderFailed, UnreadableOutput, UsageError
+from lab.home import Stage
+from lab.inventory import HostSpec, Inventory
+from lab.lifecycle import Wish
+from lab.providers import provider_named
+from lab.providers.existing_hosts import (
+    LOOK,
+    Found,
+    Lent,
+    access_from,
+    giving_back,
+    objection,
+    read_found,
+)
+from lab.topology_file import load_named_topology
+
+TOPOLOGY = load_named_topology(None)
+MANAGER = TOPOLOGY.manager
+FRESH = Found(
+    uid="0",
+    hostname="manager",
+    swarm="inactive",
+    image=False,
+    archive=False,
+    bridge="",
+    addresses=("127.0.0.1", "192.168.56.10"),
+)
+OWN = ("192.168.56.10", "192.168.56.11")
+
+
+def test_a_fresh_host_can_be_lent() -> None:
+    assert objection(FRESH, MANAGER, TOPOLOGY) == ""
+    assert objection(replace(FRESH, bridge="172.19.0.0/16"), MANAGER, TOPOLOGY) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"swarm": "active"}, "it belongs to a swarm already (active)"),
+        ({"swarm": "locked"}, "it belongs to a swarm already (locked)"),
+        ({"swarm": "Cannot connect to the Docker daemon"}, "Docker does not answer: Cannot"),
+        ({"swarm": ""}, "Docker does not answer"),
+        ({"uid": "1000"}, "we come as uid 1000"),
+        ({"hostname": "web1"}, "its hostname is web1, the node's name is manager"),
+        ({"addresses": ("10.1.1.1",)}, "no interface has 192.168.56.10; it has 10.1.1.1"),
+        ({"bridge": "172.18.0.0/16"}, "docker_gwbridge is there with 172.18.0.0/16"),
+    ],
+)
+def test_another_host_is_refused(change: dict[str, object], said: str) -> None:
+    assert said in objection(replace(FRESH, **change), MANAGER, TOPOLOGY)  # type: ignore[arg-type]
+
+
+def plays(folder: Path, name: str, body: str) -> None:
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n{body}\n")
+    file.chmod(0o755)
+
+
+def run(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ("sh", "-c", script), env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_look_is_read_back(tmp_path: Path) -> None:
+    plays(
+        tmp_path,
+        "docker",
+        'case "$*" in info*) echo inactive ;; *gwbridge*) echo 172.19.0.0/16 ;; *) exit 1 ;; esac',
+    )
+    plays(tmp_path, "ip", "echo '1: lo    inet 127.0.0.1/8 scope host lo'")
+    plays(tmp_path, "hostname", "echo manager")
+    found = read_found(run(LOOK, tmp_path).stdout, "manager")
+    assert found == Found(
+        uid=str(os.getuid()),
+        hostname="manager",
+        swarm="inactive",
+        image=False,
+        archive=False,
+        bridge="172.19.0.0/16",
+        addresses=("127.0.0.1",),
+    )
+
+
+def test_a_look_that_was_cut_short_is_said() -> None:
+    with pytest.raises(UnreadableOutput, match="manager: the look at the host was cut short"):
+        read_found("uid 0\nhostname manager\n", "manager")
+
+
+NOTES = """\
+echo "$*" >> "$NOTES"
+case "$*" in
+*RemoteManagers*) echo "$MANAGERS" ;;
+*LocalNodeState*) echo "$STATE" ;;
+*"ps --all"*) ;;
+esac
+"""
+
+
+def given_back(folder: Path, lent: Lent, managers: str, state: str) -> tuple[int, str]:
+    notes = folder / "notes"
+    plays(folder, "docker", NOTES.replace("$NOTES", str(notes)))
+    script = f"export MANAGERS='{managers}' STATE={state}\n{giving_back(lent, 'hello-a', OWN)}"
+    code = run(script.replace("/usr/share", str(folder)), folder).returncode
+    return code, notes.read_text()
+
+
+def test_a_host_is_given_back_without_what_was_made(tmp_path: Path) -> None:
+    (tmp_path / "node-test").mkdir()
+    (tmp_path / "node-test" / "node-test.tar").touch()
+    lent = Lent(image=False, archive=False, bridge=False)
+    code, said = given_back(tmp_path, lent, "192.168.56.10:2377 ", "active")
+    assert code == 0
+    assert "swarm leave --force" in said
+    assert "network rm docker_gwbridge" in said
+    assert "image rm node-test" in said
+    assert not (tmp_path / "node-test").exists()
+
+
+def test_what_was_there_before_stays(tmp_path: Path) -> None:
+    code, said = given_back(tmp_path, Lent(image=True, archive=True, bridge=True), "", "inactive")
+    assert code == 0
+    assert " rm " not in said
+    assert "swarm leave" not in said
+
+
+def test_a_host_that_went_to_another_swarm_is_left_alone(tmp_path: Path) -> None:
+    lent = Lent(image=False, archive=False, bridge=False)
+    code, said = given_back(tmp_path, lent, "192.168.56.10:2377 10.9.9.9:2377 ", "active")
+    assert code == 3
+    assert "leave" not in said
+    assert " rm " not in said
+
+
+def said_by_ssh(folder: Path, **values: str) -> str:
+    for name in ("key", "known"):
+        (folder / name).touch()
+    lines = {
+        "hostname": "10.0.0.7",
+        "port": "2222",
+        "user": "root",
+        "identityfile": f"{folder}/none\nidentityfile {folder}/key",
+        "userknownhostsfile": f"{folder}/no {folder}/known",
+    } | values
+    return "".join(f"{key} {value}\n" for key, value in lines.items())
+
+
+def test_a_host_is_reached_as_the_users_ssh_config_says(tmp_path: Path) -> None:
+    found = access_from(said_by_ssh(tmp_path), HostSpec(name="manager"), 5000)
+    assert (found.host, found.port, found.user) == ("10.0.0.7", 2222, "root")
+    assert (found.identity_file, found.known_hosts) == (tmp_path / "key", tmp_path / "known")
+    assert found.entry == "10.0.0.7:5000"
+    behind = HostSpec(name="manager", entry="127.0.0.1:15000")
+    assert access_from(said_by_ssh(tmp_path), behind, 5000).entry == "127.0.0.1:15000"
+
+
+def test_what_a_lab_cannot_use_is_refused(tmp_path: Path) -> None:
+    host = HostSpec(name="manager")
+    with pytest.raises(UsageError, match="reached through another host"):
+        access_from(said_by_ssh(tmp_path, proxyjump="jump"), host, 5000)
+    with pytest.raises(ProviderFailed, match="there is no key file"):
+        access_from(said_by_ssh(tmp_path, identityfile="/nowhere"), host, 5000)
+
+
+def test_the_provider_is_known_and_an_inventory_fits_no_other() -> None:
+    assert provider_named("existing").snapshots is None
+    hosts = Inventory(apiVersion="swarm-ingress-lab/v1", hosts=(HostSpec(name="manager"),))
+    wish = Wish("mine", "qemu", None, Stage.SERVICE, inventory=hosts)
+    with pytest.raises(UsageError, match="--inventory is for existing ones"):
+        wish.expect_known()
