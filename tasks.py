@@ -14,6 +14,7 @@ from invoke.tasks import task
 from lab.cli.breaking import break_, faults, heal, say
 from lab.cli.guard import command, complain, message
 from lab.cli.options import NAME, OUTPUT, lab_name, option_value, wants_json
+from lab.cli.proving import matrix
 from lab.cli.seeing import diagnose, trace
 from lab.cli.word import TaskWithOptionalWord
 from lab.errors import LabError, UsageError
@@ -364,5 +365,5 @@ namespace = Collection(bench)
 making = (up, down, reset, snapshot, restore)
 using = (status_, list_, ssh, exec_, logs, scale, doctor, image)
 seeing = (diagnose, trace)
-breaking = (break_, heal, faults)
+breaking = (break_, heal, faults, matrix)
 namespace.add_collection(Collection("lab", *making, *using, *seeing, *breaking))

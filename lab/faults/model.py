@@ -108,8 +108,9 @@ class Fault:
         title: What is the matter, in a user's words.
         symptom: What a user sees.
         hop: The station that is broken.
-        first: The verdicts that name it, as "CHECK[subject]"; the first one in path order is to
-            be named first. The subject is a template. Empty when no check sees the fault.
+        first: The verdict the diagnosis is to name first, as "CHECK[subject]". The subject is a
+            template; where it stands for several, the first one in path order is meant.
+        tie: Why any of several may be named first; empty where only the first one is right.
         also: Further verdicts on facts that fail with it, because they look at the same thing.
         felt: Checks that try something and fail because of it.
         role: Where it can be.
@@ -123,7 +124,7 @@ class Fault:
     title: str
     symptom: str
     hop: Hop
-    first: tuple[str, ...]
+    first: str
     role: Role
     level: int
     change: Change
@@ -131,11 +132,12 @@ class Fault:
     source: str
     also: tuple[str, ...] = ()
     felt: tuple[str, ...] = ()
+    tie: str = ""
 
     @property
-    def checks(self) -> tuple[str, ...]:
-        """The ids of the checks that name it, in path order, without their subjects."""
-        return tuple(dict.fromkeys(verdict.partition("[")[0] for verdict in self.first))
+    def check(self) -> str:
+        """The id of the check that names it."""
+        return self.first.partition("[")[0]
 
 
 @dataclass(frozen=True, slots=True)
