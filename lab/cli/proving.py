@@ -10,6 +10,8 @@ from lab.cli.options import OUTPUT, wants_json
 from lab.settings import count
 
 PRISTINE_RUNS = 20
+NOT_PROVEN = 9
+"""Exit code of a run that did not reach a bar: like a diagnosis that found something."""
 
 
 @task(
@@ -34,6 +36,7 @@ def matrix(
     from lab import report
     from lab.faults.catalogue import FAULTS, find
     from lab.matrix import record, run
+    from lab.matrix.bars import bars, is_proven
     from lab.steps import Steps
 
     as_json = wants_json(c, output)
@@ -46,6 +49,6 @@ def matrix(
     if as_json:
         report.print_json(record.SCHEMA, record.content(found))
     else:
-        print(run.summary(found))
-    if not found.is_proven:
-        sys.exit(run.NOT_PROVEN)
+        print("\n".join(map(str, bars(found))))
+    if not is_proven(found):
+        sys.exit(NOT_PROVEN)

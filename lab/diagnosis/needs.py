@@ -11,12 +11,13 @@ from lab.hops.catalogue import JUDGES
 from lab.hops.verdict import Scope, Verdict
 
 # "A" is needed about the same node or slot, "A*" about every one. "A!" counts only as long as
-# nothing explains A itself: a silent port may be one rule's doing, or a dead link's.
+# nothing explains A itself: a silent port may be one rule's doing, or a dead link's; and rules
+# that nobody sees, C9-backend, are to blame only where no rule that is seen is.
 _LINK = ("C11-link*", "C10-control-in*")
 _GOSSIP = (*_LINK, "C1-member*", "C5-advertise*", "C7-reach*", "C8-gossip*")
 _PUBLISHED = ("S4-port",)
 _TUNNEL = ("C11-link*", "C5-advertise*", "F1-vxlan*", "F2-tunnel-in*", "F4-neighbours*")
-_TUNNEL_WORKS = (*_TUNNEL, "F5-fdb*", "C7-reach*!")
+_TUNNEL_WORKS = (*_TUNNEL, "F5-fdb*", "C7-reach*!", "C9-backend*!")
 _SANDBOX_SENDS = ("B10-own-address*", "B11-unique", "B14-filter", "B15-way-back")
 _TASKS_ANSWER = ("S1-replicas", "S2-placed*", "T1-redirect*", "T2-listens*", "T4-filter*")
 _ENTERS = (
@@ -37,7 +38,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "C3-roles": ("C1-member*",),
     "C5-advertise": ("C1-member",),
     "C6-listeners": ("C1-member",),
-    "C7-reach": (*_LINK, "C1-member*", "C6-listeners*"),
+    "C7-reach": (*_LINK, "C1-member*", "C6-listeners*", "C9-backend*!"),
     "C8-gossip": (*_LINK, "C1-member*", "C5-advertise*", "C6-listeners*", "C7-reach*"),
     "S1-replicas": (*_LINK, "C1-member*", "S3-image*"),
     "S2-placed": (*_LINK, "C1-member*", "S1-replicas"),

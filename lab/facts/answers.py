@@ -24,7 +24,7 @@ from lab.facts.ip_json import (
 )
 from lab.facts.iptables import Ruleset
 from lab.facts.iptables_save import parse_iptables_save
-from lab.facts.ipvs import VirtualService, parse_ipvsadm
+from lab.facts.ipvs import Timeouts, VirtualService, parse_ipvsadm, parse_timeouts
 from lab.facts.sockets import Listener, parse_listeners
 from lab.facts.sysctls import Sysctls, parse_settings
 
@@ -47,6 +47,13 @@ def read_virtual_services(batch: Batch, namespace: str) -> tuple[VirtualService,
     """Return the IPVS table of a namespace, with its counters."""
     traffic = batch.answer(namespace, commands.IPVS_TRAFFIC)
     return _read(batch, namespace, commands.IPVS, lambda text: parse_ipvsadm(text, traffic))
+
+
+def read_timeouts(batch: Batch, namespace: str) -> Timeouts | None:
+    """Return IPVS's timeouts in a namespace; None from a batch whose plan did not ask for them."""
+    if batch.section(namespace, commands.IPVS_TIMEOUTS) is None:
+        return None
+    return _read(batch, namespace, commands.IPVS_TIMEOUTS, parse_timeouts)
 
 
 def read_addresses(batch: Batch, namespace: str) -> AddressTables:

@@ -62,6 +62,7 @@ IPVS = Command("ipvs", "ipvsadm -Ln", "ipvsadm -Ln")
 IPVS_TRAFFIC = Command(
     "ipvs-traffic", "ipvsadm -Ln --stats --exact", "ipvsadm -Ln --stats --exact"
 )
+IPVS_TIMEOUTS = Command("ipvs-timeouts", "ipvsadm -l --timeout", "ipvsadm -l --timeout")
 ADDRESSES = Command(
     "addresses",
     "printf '%s show\\n' addr route rule neigh | ip -json -details -batch -",
@@ -113,7 +114,7 @@ class Plan:
 
 EVERYTHING = Plan(
     host=(DOCKER, RULES, ADDRESSES, LISTENERS, HOST_SETTINGS),
-    sandbox=(RULES, IPVS, IPVS_TRAFFIC, ADDRESSES, SANDBOX_SETTINGS),
+    sandbox=(RULES, IPVS, IPVS_TRAFFIC, IPVS_TIMEOUTS, ADDRESSES, SANDBOX_SETTINGS),
     overlay=(ADDRESSES, FORWARDING),
     container=(RULES, ADDRESSES, LISTENERS, CONTAINER_SETTINGS),
 )

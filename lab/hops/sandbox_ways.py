@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Address
 
+from lab.errors import FactUnavailable
 from lab.facts.addresses import Interface, Route
 from lab.facts.iptables import Ruleset
 from lab.hops.flows import CLIENT_PORT, Stage, pass_all
@@ -9,6 +10,9 @@ from lab.hops.judge import judge
 from lab.hops.netfilter import Packet
 from lab.hops.situation import Situation
 from lab.hops.verdict import Check, Finding, Hop, Scope
+
+IDLE_S = 900
+"""After how long the kernel's IPVS forgets an idle connection of TCP, if nobody says otherwise."""
 
 
 @judge(
@@ -216,6 +220,30 @@ def sandbox_knows_the_ways(situation: Situation, name: str) -> Finding:
     )
 
 
+@judge(
+    Check(
+        "B16-idle",
+        Hop.SANDBOX,
+        Scope.NODE,
+        "IPVS keeps connections that are idle for at least as long as it does by itself",
+        cause="somebody ran ipvsadm --set: a connection that is idle for longer is dead, and "
+        "neither end is told",
+        see="nsenter --net=/var/run/docker/netns/ingress_sbox ipvsadm -l --timeout",
+    )
+)
+def idle_connections_are_kept(situation: Situation, name: str) -> Finding:
+    """Compare the timeout of TCP with the one the kernel starts with."""
+    timeouts = situation.sandbox(name).timeouts
+    if timeouts is None:
+        raise FactUnavailable(f"{name}: the timeouts of IPVS in the sandbox were not read")
+    return Finding(
+        ok=timeouts.tcp_s >= IDLE_S,
+        expected=f"{IDLE_S} s or more",
+        found=f"{timeouts.tcp_s} s",
+        evidence=(timeouts.raw,),
+    )
+
+
 def _overlay(situation: Situation, name: str) -> Interface | None:
     return situation.sandbox(name).interface_with(situation.ingress_address(name))
 
@@ -294,4 +322,5 @@ JUDGES = (
     nat_does_not_balance,
     sandbox_drops_nothing,
     sandbox_knows_the_ways,
+    idle_connections_are_kept,
 )

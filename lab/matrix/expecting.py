@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from lab.diagnosis.model import PROMISED, Diagnosis
 from lab.faults.model import Fault
 from lab.faults.place import Place
-from lab.hops.catalogue import BESIDE_THE_WAY, JUDGES, TRIED, path_to
+from lab.hops.catalogue import JUDGES, TRIED
 from lab.hops.verdict import Verdict
 
 ORDER = {judge.check.id: number for number, judge in enumerate(JUDGES)}
@@ -44,7 +44,7 @@ def deviations(fault: Fault, place: Place, found: Diagnosis) -> tuple[str, ...]:
     told += _wrong_facts(on_facts(failed), _expected_facts(fault, place))
     missing = set(fault.felt) - {v.check for v in failed}
     told += [f"{check} is green" for check in sorted(missing, key=ORDER.__getitem__)]
-    told += [f"nothing explains {v}" for v in _unexplained(fault, place, failed)]
+    told += [f"nothing explains {v}" for v in _unexplained(fault, place, found)]
     return (*told, *_wrong_first(fault, place, found))
 
 
@@ -70,20 +70,15 @@ def _wrong_facts(found: set[str], expected: set[str]) -> list[str]:
     ]
 
 
-def _unexplained(fault: Fault, place: Place, failed: Sequence[Verdict]) -> list[Verdict]:
-    """Return the failures that no earlier one explains, but for those that name the fault.
+def _unexplained(fault: Fault, place: Place, found: Diagnosis) -> list[Verdict]:
+    """Return the failures that no other one explains, but for those that name the fault.
 
     Where no fact shows the fault, what is tried shows it, from every side.
     """
     named = place.verdicts((fault.first, *fault.also))
     shows = set() if _expected_facts(fault, place) else set(fault.felt)
-    return [
-        v
-        for v in failed
-        if name(v) not in named
-        and v.check not in shows | BESIDE_THE_WAY
-        and all(step.ok for step in path_to(place.situation, v))
-    ]
+    roots = [hop.verdict for hop in found.broken]
+    return [v for v in roots if name(v) not in named and v.check not in shows]
 
 
 def _wrong_first(fault: Fault, place: Place, found: Diagnosis) -> list[str]:

@@ -63,7 +63,8 @@ class Row(_Frozen):
         right: The verdicts that may be named first: one, unless the catalogue declares a tie.
         first: The one that was; empty if none was.
         itself: Others that failed and that nothing explains.
-        follows: Those that failed as a consequence.
+        follows: Those that failed as a consequence, because of what they found.
+        waits: Those that failed because what they look at was not there, or nothing came.
         deviations: In what that differs from the catalogue, a sentence each.
         left: What was not well after healing, a sentence each.
         seconds: How long it took; none if there was an error.
@@ -78,6 +79,7 @@ class Row(_Frozen):
     first: str = ""
     itself: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     seconds: Seconds | None = None
@@ -86,6 +88,11 @@ class Row(_Frozen):
     @property
     def red(self) -> tuple[str, ...]:
         """Every verdict that failed, the one that was named first before all others."""
+        return tuple(filter(None, (self.first, *self.itself, *self.follows, *self.waits)))
+
+    @property
+    def told_red(self) -> tuple[str, ...]:
+        """Those of them that found something wrong, and not just nothing."""
         return tuple(filter(None, (self.first, *self.itself, *self.follows)))
 
     @property
@@ -134,7 +141,8 @@ def row_of(trial: Trial, made: Made) -> Row:
     """Return what is written down of a trial."""
     broken = [name(hop.verdict) for hop in trial.found.broken]
     roots = {*broken, *map(name, trial.found.promises)}
-    failed = [name(v) for v in trial.failed]
+    failed = {name(v): v for v in trial.failed}
+    behind = [n for n in failed if n not in roots]
     first = broken[0] if broken else ""
     return Row(
         fault=trial.fault.id,
@@ -144,7 +152,8 @@ def row_of(trial: Trial, made: Made) -> Row:
         right=right_first(trial.fault, trial.place),
         first=first,
         itself=tuple(n for n in failed if n in roots and n != first),
-        follows=tuple(n for n in failed if n not in roots),
+        follows=tuple(n for n in behind if not failed[n].waits_for),
+        waits=tuple(n for n in behind if failed[n].waits_for),
         deviations=trial.deviations,
         left=trial.left,
         seconds=Seconds(

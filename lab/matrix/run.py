@@ -160,7 +160,8 @@ def told(row: Row) -> str:
         return f"{row.fault}: error: {row.error}"
     seconds = f"{row.seconds.verdict} s" if row.seconds else "?"
     ends = "" if row.is_right else f"; NOT as expected: {'; '.join((*row.deviations, *row.left))}"
-    return f"{row.fault} on {row.node}: {row.first or 'nothing'} after {seconds}, {len(row.red)} red{ends}"
+    first = row.first or "nothing"
+    return f"{row.fault} on {row.node}: {first} after {seconds}, {len(row.red)} red{ends}"
 
 
 def made_now() -> Made:
