@@ -27,7 +27,8 @@ FAULTS = (
     Fault(
         id="gossip-blocked",
         title="a firewall drops swarm's gossip, port 7946",
-        symptom="nothing yet: what changes from now on is not heard of on this node",
+        symptom="nothing yet: what changes from now on is not heard of on this node; nodes that miss "
+        "each other for long forget each other's replicas",
         hop=Hop.CLUSTER,
         first="C10-control-in[{node}]",
         role=Role.ANY,
@@ -42,6 +43,10 @@ FAULTS = (
             Step("! timeout 2 bash -c '</dev/tcp/{address}/7946' 2>/dev/null", On.OTHER),
         ),
         source=moby(30972),
+        later=(
+            *("C8-gossip", "S7-same-service", "B5-backends"),
+            *("F4-neighbours", "F5-fdb", "T3-address"),
+        ),
         felt=("C7-reach",),
     ),
     Fault(

@@ -41,7 +41,7 @@ def deviations(fault: Fault, place: Place, found: Diagnosis) -> tuple[str, ...]:
     """
     failed = [v for v in found.verdicts if not v.ok and not v.check.endswith(PROMISED)]
     told = [f"{u.check}[{u.subject}] could not be asked: {u.reason}" for u in found.unasked]
-    told += _wrong_facts(on_facts(failed), _expected_facts(fault, place))
+    told += _wrong_facts(fault, on_facts(failed), _expected_facts(fault, place))
     missing = set(fault.felt) - {v.check for v in failed}
     told += [f"{check} is green" for check in sorted(missing, key=ORDER.__getitem__)]
     told += [f"nothing explains {v}" for v in _unexplained(fault, place, found)]
@@ -63,10 +63,11 @@ def _expected_facts(fault: Fault, place: Place) -> set[str]:
     return {verdict for verdict in expected if check_of(verdict) not in TRIED}
 
 
-def _wrong_facts(found: set[str], expected: set[str]) -> list[str]:
+def _wrong_facts(fault: Fault, found: set[str], expected: set[str]) -> list[str]:
+    surprising = {v for v in found - expected if check_of(v) not in fault.later}
     return [
-        *(f"{verdict} is red, which the catalogue does not say" for verdict in found - expected),
-        *(f"{verdict} is green" for verdict in expected - found),
+        *(f"{v} is red, which the catalogue does not say" for v in sorted(surprising)),
+        *(f"{v} is green" for v in sorted(expected - found)),
     ]
 
 

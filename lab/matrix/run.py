@@ -20,7 +20,7 @@ from lab.hops.situation import Situation
 from lab.machine import describe
 from lab.matrix import page, record
 from lab.matrix.record import Made, Pristine, Record, Row, Versions, row_of
-from lab.matrix.trial import QUIET, expect_well, try_fault, what_is_wrong
+from lab.matrix.trial import QUIET, WELL_S, expect_well, try_fault, what_is_wrong
 from lab.process import run as run_program
 from lab.session import open_lab, place_of
 from lab.steps import Steps
@@ -84,7 +84,7 @@ class Run:
         try:
             if not self.is_well:
                 self._make_well()
-            trial = try_fault(self.lab, fault, self._see)
+            trial = try_fault(self.lab, fault, self._see, self._deadline(WELL_S))
         except LabError as error:
             return Row(fault=fault.id, made=made, error=_in_a_line(error))
         return row_of(trial, made)
@@ -109,6 +109,9 @@ class Run:
         """
         lifecycle.reset(self.lab, QUIET)
         expect_well(self._see())
+
+    def _deadline(self, seconds: float) -> float:
+        return open_lab(self.lab).deadline(seconds)
 
     def _see(self) -> Situation:
         return see_everything(place_of(open_lab(self.lab)))

@@ -15,6 +15,10 @@ from lab.hops.situation import Situation
 from lab.hops.verdict import Verdict
 from lab.matrix.expecting import deviations
 from lab.steps import Steps
+from lab.wait import wait_until
+
+WELL_S = 40.0
+"""How long a lab may take on real hardware to be well again: gossip tries lost nodes every 10 s."""
 
 QUIET = Steps(quiet=True)
 
@@ -84,13 +88,14 @@ class _Clock:
         return round(now - before, 1)
 
 
-def try_fault(lab: str, fault: Fault, see: See) -> Trial:
+def try_fault(lab: str, fault: Fault, see: See, timeout_s: float) -> Trial:
     """Put a fault into a lab that is well, ask every check, and take it out again.
 
     Args:
         lab: The lab's name.
         fault: What to break, on a node that fits.
         see: How everything about the lab is seen.
+        timeout_s: How long all may take to be well again once the fault is out.
 
     Raises:
         LabError: It could not be put in or taken out, or the lab not be looked at. The lab is
@@ -105,7 +110,7 @@ def try_fault(lab: str, fault: Fault, see: See) -> Trial:
     verdict = clock.lap()
     acting.heal(lab, fault, None, QUIET)
     heal = clock.lap()
-    left = what_is_wrong(see())
+    left = await_well(see, timeout_s)
     left += tuple(f"{entry} is in the journal" for entry in journal.read(lab_home(lab)))
     return Trial(
         fault=fault,
@@ -116,6 +121,22 @@ def try_fault(lab: str, fault: Fault, see: See) -> Trial:
         left=left,
         seconds=Seconds(inject, verdict, heal, clock.lap()),
     )
+
+
+def await_well(see: See, timeout_s: float) -> tuple[str, ...]:
+    """Look until every check is green; return what is still wrong when the time is up.
+
+    Nodes that missed each other's gossip need a while to find each other again.
+    """
+    try:
+        return wait_until(
+            lambda: what_is_wrong(see()),
+            lambda wrong: not wrong,
+            what="every check to be green",
+            timeout_s=timeout_s,
+        )
+    except NotReady as error:
+        return (f"{error.brief}: {error.details}",)
 
 
 def expect_well(situation: Situation) -> None:

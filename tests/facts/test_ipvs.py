@@ -3,7 +3,15 @@ from ipaddress import IPv4Address
 import pytest
 
 from lab.errors import UnreadableOutput
-from lab.facts.ipvs import Backend, Forwarding, Traffic, VirtualService, parse_ipvsadm
+from lab.facts.ipvs import (
+    Backend,
+    Forwarding,
+    Timeouts,
+    Traffic,
+    VirtualService,
+    parse_ipvsadm,
+    parse_timeouts,
+)
 from tests.facts.captures import captured
 
 EMPTY = "".join(f"{line}\n" for line in captured("ipvsadm/two-replicas").splitlines()[:3])
@@ -103,3 +111,14 @@ def test_no_heading_is_said() -> None:
         parse_ipvsadm("", EMPTY)
     with pytest.raises(UnreadableOutput, match="heading"):
         parse_ipvsadm(EMPTY, "Can't initialize ipvs: Protocol not available\n")
+
+
+def test_timeouts() -> None:
+    line = "Timeout (tcp tcpfin udp): 900 120 300"
+    assert parse_timeouts(captured("ipvsadm/timeouts")) == Timeouts(900, 120, 300, line)
+
+
+@pytest.mark.parametrize("text", ["", "Timeout (tcp tcpfin udp): 900 120", "ipvsadm: no such"])
+def test_timeouts_that_are_none(text: str) -> None:
+    with pytest.raises(UnreadableOutput, match="unknown form"):
+        parse_timeouts(text)

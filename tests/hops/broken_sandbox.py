@@ -148,4 +148,9 @@ SANDBOX = (
         ),
         "B15-way-back[worker]",
     ),
+    b.mutation(
+        "IPVS forgets idle connections soon",
+        a.inside(NODE_B, "sandbox", timeouts=lambda found: replace(found, tcp_s=2)),
+        "B16-idle[worker]",
+    ),
 )
