@@ -114,6 +114,16 @@ class Evidence:
         )
         return situation, diagnose(situation)
 
+    def everything(self) -> Situation:
+        """Return all that can be seen now; the machines may have been made anew since.
+
+        Raises:
+            LabError: A node could not be looked at.
+        """
+        self.lab = open_lab(self.lab.name)
+        self.open_connections()
+        return evidence.see_everything(self.place)
+
     def send(self, situation: Situation) -> Traffic:
         """Send requests through every node's published port."""
         return evidence.send(self.place, situation)

@@ -30,6 +30,7 @@ _BALANCES = (
 )
 _ARRIVES = (*_TUNNEL_WORKS, "F3-mtu*", "F6-ping", "F7-fetch", "F8-payload", *_TASKS_ANSWER)
 _ANSWERED = ("R1-inside", "R2-outside")
+_BALANCED = ("S1-replicas", "H2-jump", "H3-dnat", "B4-ipvs", "B5-backends", "B8-weight")
 _SAME_WAY = ("R9-dnat-counter!", "R10-mark-counter!")
 
 NEEDS: Mapping[str, Sequence[str]] = {
@@ -79,8 +80,8 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "F8-payload": (*_TUNNEL_WORKS, "F3-mtu*", "T3-address*", "F6-ping", "F7-fetch"),
     "R1-inside": (*_ENTERS, "H7-local-pass", "H8-masquerade", *_BALANCES, *_ARRIVES),
     "R2-outside": (*_ENTERS, *_BALANCES, *_ARRIVES, "R1-inside!"),
-    "R3-alternate": (*_ANSWERED, "S1-replicas", "B4-ipvs", "B5-backends", "B8-weight"),
-    "R4-even": (*_ANSWERED, "S1-replicas", "B4-ipvs", "B5-backends", "B8-weight", "R3-alternate"),
+    "R3-alternate": (*_ANSWERED, *_BALANCED),
+    "R4-even": (*_ANSWERED, *_BALANCED, "R3-alternate"),
     "R5-log": (*_ANSWERED, *_LINK, "C1-member*", "R3-alternate"),
     "R6-source": (*_ANSWERED, "B9-snat", "B10-own-address", "B11-unique"),
     "R7-kept": (*_ANSWERED, "R3-alternate"),

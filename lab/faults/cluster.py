@@ -6,6 +6,11 @@ from lab.faults.threads import MEASURED, moby
 from lab.hops.verdict import Hop
 
 GOSSIP = ("INPUT -p tcp --dport 7946 -j DROP", "INPUT -p udp --dport 7946 -j DROP")
+FORGOTTEN = (
+    *("C8-gossip", "S7-same-service", "B5-backends"),
+    *("F4-neighbours", "F5-fdb", "T3-address"),
+)
+NEWER = "docker info --format '{{.ServerVersion}}' | grep -q '^29[.]8'"
 NO_IMAGE = "docker image inspect {image}"
 HIDDEN = "fault-image-missing"
 EVERYWHERE = ("R1-inside", "R2-outside")
@@ -27,8 +32,8 @@ FAULTS = (
     Fault(
         id="gossip-blocked",
         title="a firewall drops swarm's gossip, port 7946",
-        symptom="nothing yet: what changes from now on is not heard of on this node; nodes that miss "
-        "each other for long forget each other's replicas",
+        symptom="nothing yet: what changes from now on is not heard of on this node, and "
+        "nodes that miss each other for long forget each other's replicas",
         hop=Hop.CLUSTER,
         first="C10-control-in[{node}]",
         role=Role.ANY,
@@ -43,11 +48,51 @@ FAULTS = (
             Step("! timeout 2 bash -c '</dev/tcp/{address}/7946' 2>/dev/null", On.OTHER),
         ),
         source=moby(30972),
-        later=(
-            *("C8-gossip", "S7-same-service", "B5-backends"),
-            *("F4-neighbours", "F5-fdb", "T3-address"),
-        ),
+        later=FORGOTTEN,
         felt=("C7-reach",),
+    ),
+    Fault(
+        id="gossip-missed",
+        title="a firewall dropped swarm's gossip while replicas were replaced",
+        symptom="every other request through this node hangs: it knows a replica that is no more",
+        hop=Hop.CLUSTER,
+        first="C10-control-in[{node}]",
+        role=Role.TASK,
+        level=3,
+        change=surgery(
+            *(Step(f"iptables -I {rule}") for rule in GOSSIP),
+            on_manager("docker service update --quiet --force {service} >/dev/null"),
+            present=Step(" || ".join(f"iptables -C {rule} 2>/dev/null" for rule in GOSSIP)),
+        ),
+        bites=Requests(Answers.SOME),
+        source=moby(28564),
+        also=(
+            *("S7-same-service[{node}]", "B5-backends[{node}]"),
+            *("F4-neighbours[{node}]", "F5-fdb[{node}]"),
+        ),
+        later=FORGOTTEN,
+        felt=("C7-reach", *EVERYWHERE),
+    ),
+    Fault(
+        id="engine-replaced",
+        title="a node runs a Docker Engine that says it is version 29.8",
+        symptom="nothing: but from 29.8 on Docker publishes ports with other rules",
+        hop=Hop.CLUSTER,
+        first="C4-engine[{node}]",
+        role=Role.WORKER,
+        level=2,
+        change=surgery(
+            Step(
+                "was=$(docker info --format '{{.ServerVersion}}'); now=29.8.0${was#??????}; "
+                "systemctl stop docker.socket docker.service && "
+                'LC_ALL=C sed -i "s/$was/$now/" "$(command -v dockerd)" && '
+                "systemctl start docker.service"
+            ),
+            on_manager("docker service update --quiet --force {service} >/dev/null"),
+            present=Step(NEWER),
+        ),
+        bites=Shown("the engine says it is 29.8", Step(NEWER)),
+        source="https://github.com/moby/moby/pull/53118",
     ),
     Fault(
         id="rules-in-legacy",
@@ -117,7 +162,8 @@ FAULTS = (
         level=2,
         change=surgery(
             on_manager("docker node promote {node} >/dev/null"),
-            on_manager("docker node demote {manager} >/dev/null"),
+            # Not before the new one keeps the swarm's state as well: that would lose quorum.
+            on_manager("until docker node demote {manager} >/dev/null 2>&1; do sleep 1; done"),
             present=on_manager("! docker node ls >/dev/null 2>&1"),
         ),
         bites=Shown(

@@ -1,7 +1,7 @@
 """Faults of hop "host": the published port on a node, and the way into the hidden sandbox."""
 
 from lab.faults.changes import added_rule, commands, lost_rule, on_manager, setting, surgery
-from lab.faults.model import Answers, Client, Fault, Requests, Role, Shown, Step
+from lab.faults.model import Answers, Change, Client, Fault, Requests, Role, Shown, Step
 from lab.faults.threads import MEASURED, libnetwork, moby
 from lab.hops.verdict import Hop
 
@@ -10,6 +10,12 @@ LOCAL = "-m addrtype --dst-type LOCAL -j DOCKER-INGRESS"
 MASQUERADE = "-o docker_gwbridge -m addrtype --src-type LOCAL -j MASQUERADE"
 POLICY_TABLE = 4789
 EVERYWHERE = ("R1-inside", "R2-outside")
+
+PROXY_PORT = 8099
+PROXY = f"-p tcp --dport {{port}} -j REDIRECT --to-ports {PROXY_PORT}"
+"""Past the mesh: to a program that hands each connection to one and the same replica."""
+PROXIED = (f"PREROUTING {PROXY}", f"OUTPUT -o lo {PROXY}")
+JOIN = "docker swarm join --advertise-addr {address} --token {token} {manager_address}:2377"
 
 FAULTS = (
     Fault(
@@ -202,6 +208,66 @@ FAULTS = (
         bites=Requests(Answers.SILENT),
         source=moby(28257),
         felt=EVERYWHERE,
+    ),
+    Fault(
+        id="proxy-in-front",
+        title="a proxy on the node takes requests for the port and asks one replica for all",
+        symptom="one replica answers everything that enters here; the mesh counts nothing",
+        hop=Hop.HOST,
+        first="H2-jump[{node}]",
+        role=Role.TASK,
+        level=2,
+        change=Change(
+            inject=(
+                Step(
+                    f"setsid busybox nc -ll -p {PROXY_PORT} -e {{sandbox_ns}} busybox nc {{task}} "
+                    "{port} </dev/null >/dev/null 2>&1 &"
+                ),
+                *(Step(f"iptables -t nat -I {rule}") for rule in PROXIED),
+            ),
+            present=Step(f"iptables -t nat -C {PROXIED[0]} 2>/dev/null"),
+            heal=(
+                *(
+                    Step(
+                        f"while iptables -t nat -C {rule} 2>/dev/null; "
+                        f"do iptables -t nat -D {rule}; done"
+                    )
+                    for rule in PROXIED
+                ),
+                Step(
+                    f"ss -Hltnp 'sport = :{PROXY_PORT}' | sed -n 's/.*pid=\\([0-9]*\\).*/\\1/p' | "
+                    "xargs -r kill"
+                ),
+            ),
+        ),
+        bites=Requests(Answers.ONE),
+        source=MEASURED,
+        felt=("R9-dnat-counter", "R10-mark-counter", "R11-ipvs-counter", "R12-snat-counter"),
+    ),
+    Fault(
+        id="bridge-by-default",
+        title="a node joined before docker_gwbridge was made, so Docker chose its subnet",
+        symptom="nothing: every request is answered, but the addresses are not those of the lab",
+        hop=Hop.HOST,
+        first="H9-bridge[{node}]",
+        role=Role.WORKER,
+        level=2,
+        change=surgery(
+            on_manager("docker swarm join-token --quiet worker", keep="token"),
+            Step("docker swarm leave --force >/dev/null"),
+            Step(
+                "docker network disconnect --force docker_gwbridge gateway_ingress-sbox "
+                "2>/dev/null; docker network rm docker_gwbridge >/dev/null"
+            ),
+            Step(f"{JOIN} >/dev/null"),
+            present=Step("! ip -4 addr show docker_gwbridge | grep -qwF {gateway}"),
+        ),
+        bites=Shown(
+            "docker_gwbridge has another address than the lab gave it",
+            Step("ip -4 addr show docker_gwbridge | grep inet | grep -qvwF {gateway}"),
+        ),
+        source=moby(24220),
+        also=("B15-way-back[{node}]",),
     ),
     Fault(
         id="port-taken",

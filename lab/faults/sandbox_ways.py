@@ -63,6 +63,25 @@ FAULTS = (
         source="https://github.com/docker/cli/issues/2274",
     ),
     Fault(
+        id="address-taken",
+        title="the sandbox has the ingress address of another node's sandbox as well",
+        symptom="now and then a request through the other node hangs: two answer to one address",
+        hop=Hop.SANDBOX,
+        first="B11-unique[{manager}]",
+        role=Role.ANY,
+        level=3,
+        change=commands(
+            inject="{sandbox_ns} ip addr add {others_own}/32 dev {sandbox_overlay}",
+            present="{sandbox_ns} ip addr show dev {sandbox_overlay} | grep -qwF {others_own}/32",
+            heal="{sandbox_ns} ip addr del {others_own}/32 dev {sandbox_overlay} 2>/dev/null || :",
+        ),
+        bites=Shown(
+            "what is for the other node's sandbox stays in this one",
+            Step("{sandbox_ns} ip route get {others_own} | grep -q '^local'"),
+        ),
+        source=moby(24400),
+    ),
+    Fault(
         id="sandbox-overlay-down",
         title="the sandbox's link to the overlay is down",
         symptom="every request through this node hangs, though every rule is in place",

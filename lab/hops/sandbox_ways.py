@@ -85,7 +85,11 @@ def vip_is_an_alias(situation: Situation, name: str) -> Finding:
     )
 )
 def ingress_addresses_are_unique(situation: Situation, _: str) -> Finding:
-    """Collect all addresses of the ingress network and look for one that is held twice."""
+    """Collect all addresses of the ingress network and look for one that is held twice.
+
+    Docker knows whom it gave an address; the kernels know who has it. A virtual address is an
+    alias in every sandbox.
+    """
     vip = situation.vip()
     holders: dict[IPv4Address, list[str]] = {vip: ["the virtual address"]}
     for spec in situation.topology.nodes:
@@ -94,6 +98,10 @@ def ingress_addresses_are_unique(situation: Situation, _: str) -> Finding:
     for task in situation.cluster.running_tasks:
         if task.ingress_address is not None:
             holders.setdefault(task.ingress_address, []).append(f"slot {task.slot}")
+    for spec in situation.topology.nodes:
+        for address in _held_beside_its_own(situation, spec.name):
+            if address in holders and address != vip:
+                holders[address].append(f"the sandbox of {spec.name}")
     twice = [f"{a}: {' and '.join(who)}" for a, who in sorted(holders.items()) if len(who) > 1]
     return Finding(
         ok=not twice,
@@ -242,6 +250,13 @@ def idle_connections_are_kept(situation: Situation, name: str) -> Finding:
         found=f"{timeouts.tcp_s} s",
         evidence=(timeouts.raw,),
     )
+
+
+def _held_beside_its_own(situation: Situation, name: str) -> tuple[IPv4Address, ...]:
+    """Return the addresses on the sandbox's link to the overlay, but for the node's own."""
+    overlay, own = _overlay(situation, name), situation.ingress_address(name)
+    held = (a.ip for a in overlay.addresses) if overlay else ()
+    return tuple(ip for ip in held if isinstance(ip, IPv4Address) and ip != own)
 
 
 def _overlay(situation: Situation, name: str) -> Interface | None:

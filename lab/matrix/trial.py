@@ -18,7 +18,7 @@ from lab.steps import Steps
 from lab.wait import wait_until
 
 WELL_S = 40.0
-"""How long a lab may take on real hardware to be well again: gossip tries lost nodes every 10 s."""
+"""How long a lab may take on real hardware to be well again: gossip seeks lost nodes at times."""
 
 QUIET = Steps(quiet=True)
 

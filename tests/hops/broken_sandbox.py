@@ -1,6 +1,7 @@
 """Broken sandboxes: marks, IPVS, SNAT, routes."""
 
 from dataclasses import replace
+from ipaddress import IPv4Interface
 
 from lab.facts.ipvs import Forwarding
 from tests.hops import altering as a
@@ -112,6 +113,19 @@ SANDBOX = (
         "B15-way-back[worker]",
         "F3-mtu[worker]",
         "R6-source[worker]",
+    ),
+    b.mutation(
+        "the sandbox has the address of another one",
+        b.interfaces(
+            NODE_B,
+            "sandbox",
+            lambda i: (
+                replace(i, addresses=(*i.addresses, IPv4Interface("10.0.0.2/32")))
+                if "10.0.0.3" in map(str, (held.ip for held in i.addresses))
+                else i
+            ),
+        ),
+        "B11-unique[manager]",
     ),
     b.mutation(
         "the sandbox does not forward",
