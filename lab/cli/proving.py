@@ -42,7 +42,7 @@ def matrix(
     as_json = wants_json(c, output)
     faults = tuple(map(find, only.split(","))) if only else FAULTS
     if resume:
-        faults = run.still_to_do(faults, record.read())
+        faults = run.still_to_do(faults, record.read(), run.commit())
     default = 0 if only else PRISTINE_RUNS
     looks = count("--runs", runs, least=0) if runs else default
     found = run.run(run.Plan(faults, looks), lab, Steps(), run.keep_in_docs)

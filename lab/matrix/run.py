@@ -5,31 +5,26 @@ What is done is kept at once: a run that is cut short loses the fault it was at,
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab import lifecycle
 from lab.errors import LabError
-from lab.evidence import look, see_everything
 from lab.faults.model import Fault
-from lab.home import Stage
-from lab.hops.situation import Situation
 from lab.machine import describe
 from lab.matrix import page, record
+from lab.matrix.ground import Ground, ground
 from lab.matrix.record import Made, Pristine, Record, Row, Versions, row_of
-from lab.matrix.trial import QUIET, WELL_S, expect_well, try_fault, what_is_wrong
+from lab.matrix.trial import expect_well, what_is_wrong
 from lab.process import run as run_program
-from lab.session import open_lab, place_of
 from lab.steps import Steps
 from lab.units import format_duration
 
 ROOT = Path(__file__).parents[2]
 
 Keep = Callable[[Record], None]
-"""Writes the record down: after every fault."""
+"""Writes the record down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +40,31 @@ class Run:
     """A matrix run on one lab.
 
     Attributes:
-        lab: The name of the running lab; it is changed and reset.
+        lab: The lab, which is changed and reset.
         steps: Shows progress.
-        keep: Writes down what there is.
+        keep: Writes down what there is, after each fault and each look.
+        record: What there is: rows of earlier runs stay until there are new ones.
+        commit: Which commit this is, as it was when the run began.
     """
 
-    lab: str
+    lab: Ground
     steps: Steps
     keep: Keep
     record: Record
-    started: float = field(default_factory=time.monotonic)
-    is_well: bool = False
-    """Whether the lab was proven to be well by what was done last."""
+    commit: str
+    _started: float = field(default_factory=time.monotonic)
+    _is_well: bool = False
 
-    def faults(self, faults: Sequence[Fault]) -> None:
+    def try_faults(self, faults: Sequence[Fault]) -> None:
         """Try each fault; one that errors is written down, and the next is tried."""
         for number, fault in enumerate(faults, start=1):
             with self.steps.step(f"Fault {number} of {len(faults)}: {fault.id}{self._elapsed()}"):
                 row = self._tried(fault)
-            self.is_well = not (row.error or row.left)
+            self._is_well = not (row.error or row.left)
             self.steps.note(told(row))
-            self.record = self.record.with_row(row)
-            self.keep(self.record)
+            self._keep(self.record.with_row(row))
 
-    def pristine(self, runs: int) -> None:
+    def look_at_pristine(self, runs: int) -> None:
         """Look at the lab as it was made, again and again, from a reset each time."""
         done: list[Pristine] = []
         for number in range(1, runs + 1):
@@ -76,48 +72,39 @@ class Run:
                 done.append(self._looked_at())
             for trouble in filter(None, (*done[-1].red, done[-1].error)):
                 self.steps.note(trouble)
-            self.record = self.record.with_pristine(done)
-            self.keep(self.record)
+            self._keep(self.record.with_pristine(done))
+
+    def _keep(self, found: Record) -> None:
+        self.record = found
+        self.keep(found)
 
     def _tried(self, fault: Fault) -> Row:
-        made = made_now()
+        made = self._made()
         try:
-            if not self.is_well:
-                self._make_well()
-            trial = try_fault(self.lab, fault, self._see, self._deadline(WELL_S))
+            if not self._is_well:
+                self.lab.reset()
+                expect_well(self.lab.see())
+            return row_of(self.lab.try_fault(fault), made)
         except LabError as error:
             return Row(fault=fault.id, made=made, error=_in_a_line(error))
-        return row_of(trial, made)
 
     def _looked_at(self) -> Pristine:
-        made, began = made_now(), time.monotonic()
-        reset_s = checks_s = 0.0
+        made, began = self._made(), time.monotonic()
         try:
-            lifecycle.reset(self.lab, QUIET)
+            self.lab.reset()
             reset_s = _since(began)
-            red = what_is_wrong(self._see())
-            checks_s = _since(began) - reset_s
+            began = time.monotonic()
+            red = what_is_wrong(self.lab.see())
         except LabError as error:
-            return Pristine(made=made, reset_s=reset_s, checks_s=0, error=_in_a_line(error))
-        return Pristine(made=made, reset_s=reset_s, checks_s=round(checks_s, 1), red=red)
+            return Pristine(made=made, reset_s=0, checks_s=0, error=_in_a_line(error))
+        return Pristine(made=made, reset_s=reset_s, checks_s=_since(began), red=red)
 
-    def _make_well(self) -> None:
-        """Reset the lab, and see that every check is green before anything is put in.
-
-        Raises:
-            NotReady: One is not.
-        """
-        lifecycle.reset(self.lab, QUIET)
-        expect_well(self._see())
-
-    def _deadline(self, seconds: float) -> float:
-        return open_lab(self.lab).deadline(seconds)
-
-    def _see(self) -> Situation:
-        return see_everything(place_of(open_lab(self.lab)))
+    def _made(self) -> Made:
+        load = round(os.getloadavg()[0], 1)
+        return Made(at=datetime.now(UTC).replace(microsecond=0), commit=self.commit, load=load)
 
     def _elapsed(self) -> str:
-        return f", {format_duration(time.monotonic() - self.started)} after the start"
+        return f" ({format_duration(time.monotonic() - self._started)} so far)"
 
 
 def run(plan: Plan, lab: str, steps: Steps, keep: Keep) -> Record:
@@ -132,22 +119,26 @@ def run(plan: Plan, lab: str, steps: Steps, keep: Keep) -> Record:
     Raises:
         LabError: The lab could not be made, or what was recorded earlier not be read.
     """
-    with _lab(lab, steps) as name:
-        made = Run(name, steps, keep, _begun(name))
-        made.faults(plan.faults)
-        if plan.runs:
-            made.pristine(plan.runs)
+    earlier = record.read()
+    with ground(lab, steps) as found:
+        made = Run(found, steps, keep, begun(earlier, found.versions()), commit())
+        made.try_faults(plan.faults)
+        made.look_at_pristine(plan.runs)
     return made.record
 
 
-def still_to_do(faults: Sequence[Fault], earlier: Record | None) -> tuple[Fault, ...]:
+def begun(earlier: Record | None, versions: Versions) -> Record:
+    """Return the record to go on with: the earlier one, if it is of the very same versions."""
+    machine = describe()
+    if earlier is not None and earlier.versions == versions:
+        return earlier.model_copy(update={"machine": machine})
+    return Record(versions=versions, machine=machine)
+
+
+def still_to_do(faults: Sequence[Fault], earlier: Record | None, now: str) -> tuple[Fault, ...]:
     """Return the faults of which the record holds no good result of this very commit."""
-    now = commit()
-    done = (
-        {r.fault for r in earlier.rows if r.is_right and r.made.commit == now}
-        if earlier
-        else set()
-    )
+    rows = earlier.rows if earlier is not None else ()
+    done = {row.fault for row in rows if row.is_right and row.made.commit == now}
     return tuple(fault for fault in faults if fault.id not in done)
 
 
@@ -162,18 +153,9 @@ def told(row: Row) -> str:
     if row.error:
         return f"{row.fault}: error: {row.error}"
     seconds = f"{row.seconds.verdict} s" if row.seconds else "?"
-    ends = "" if row.is_right else f"; NOT as expected: {'; '.join((*row.deviations, *row.left))}"
     first = row.first or "nothing"
+    ends = "" if row.is_right else f"; NOT as expected: {'; '.join((*row.deviations, *row.left))}"
     return f"{row.fault} on {row.node}: {first} after {seconds}, {len(row.red)} red{ends}"
-
-
-def made_now() -> Made:
-    """Return the time, the commit and the load of this moment."""
-    return Made(
-        at=datetime.now(UTC).replace(microsecond=0),
-        commit=commit(),
-        load=round(os.getloadavg()[0], 1),
-    )
 
 
 def commit() -> str:
@@ -185,43 +167,6 @@ def commit() -> str:
     except LabError:
         return ""
     return done.stdout.strip()
-
-
-def _begun(lab: str) -> Record:
-    """Return the record to go on with: the earlier one if it is of the very same versions."""
-    nodes = look(place_of(open_lab(lab))).nodes
-    machine = describe()
-    versions = Versions(
-        nodes=len(nodes),
-        engine=_joined(node.engine_version for node in nodes),
-        kernel=_joined(node.kernel for node in nodes),
-        iptables=_joined(str(node.iptables_backend) for node in nodes),
-        qemu=str(machine["qemu"]),
-    )
-    earlier = record.read()
-    if earlier is not None and earlier.versions == versions:
-        return earlier.model_copy(update={"machine": machine})
-    return Record(versions=versions, machine=machine)
-
-
-def _joined(values: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(values))
-
-
-@contextmanager
-def _lab(name: str, steps: Steps) -> Iterator[str]:
-    """Give the name of a running lab: the one that is meant, or one of our own for as long."""
-    if name:
-        lifecycle.require_running(name)
-        yield name
-        return
-    own = f"matrix-{os.getpid()}"
-    try:
-        wish = lifecycle.Wish(own, provider=None, topology=None, until=Stage.SERVICE)
-        lifecycle.up(wish, steps)
-        yield own
-    finally:
-        lifecycle.down(own, steps)
 
 
 def _since(began: float) -> float:
