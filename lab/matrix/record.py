@@ -5,16 +5,16 @@ import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.errors import LabError
 from lab.faults.catalogue import FAULTS
 from lab.matrix.expecting import name, right_first
 from lab.matrix.trial import Trial
 
-SCHEMA = "lab.matrix/v1"
+SCHEMA: Final = "lab.matrix/v1"
 FILE = Path(__file__).parents[2] / "docs" / "detection.json"
 
 
@@ -120,7 +120,7 @@ class Pristine(_Frozen):
 class Record(_Frozen):
     """A matrix run, whole or as far as it came."""
 
-    schema_: Literal["lab.matrix/v1"] = "lab.matrix/v1"
+    schema_: Literal["lab.matrix/v1"] = Field(SCHEMA, alias="schema")
     versions: Versions
     machine: dict[str, str | int]
     rows: tuple[Row, ...] = ()
@@ -172,11 +172,10 @@ def read(file: Path = FILE) -> Record | None:
         LabError: It cannot be read.
     """
     try:
-        content = json.loads(file.read_bytes())
-        return Record.model_validate({"schema_": content.pop("schema", None), **content})
+        return Record.model_validate_json(file.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, AttributeError, ValidationError) as error:
+    except (OSError, ValidationError) as error:
         raise LabError(
             f"{file} is no record of lab.matrix",
             details=str(error)[:300],
