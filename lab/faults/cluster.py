@@ -54,7 +54,7 @@ FAULTS = (
     Fault(
         id="gossip-missed",
         title="a firewall dropped swarm's gossip while replicas were replaced",
-        symptom="every other request through this node hangs: it knows a replica that is no more",
+        symptom="one replica answers all that enters here: this node never heard of the others",
         hop=Hop.CLUSTER,
         first="C10-control-in[{node}]",
         role=Role.TASK,
@@ -64,14 +64,14 @@ FAULTS = (
             on_manager("docker service update --quiet --force {service} >/dev/null"),
             present=Step(" || ".join(f"iptables -C {rule} 2>/dev/null" for rule in GOSSIP)),
         ),
-        bites=Requests(Answers.SOME),
+        bites=Requests(Answers.ONE),
         source=moby(28564),
         also=(
             *("S7-same-service[{node}]", "B5-backends[{node}]"),
             *("F4-neighbours[{node}]", "F5-fdb[{node}]"),
         ),
         later=FORGOTTEN,
-        felt=("C7-reach", *EVERYWHERE),
+        felt=("C7-reach", "R4-even"),
     ),
     Fault(
         id="engine-replaced",
