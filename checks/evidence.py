@@ -16,6 +16,7 @@ from lab.parallel import on_all
 from lab.process import run
 from lab.session import LabSession, open_lab
 from lab.steps import Steps
+from lab.wait import Deadlines
 
 T = TypeVar("T")
 
@@ -114,7 +115,17 @@ class Evidence:
         )
         return situation, diagnose(situation)
 
-    def everything(self) -> Situation:
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.lab.name
+
+    @property
+    def deadline(self) -> Deadlines:
+        """Scales a deadline to the machines' speed."""
+        return self.lab.deadline
+
+    def see(self) -> Situation:
         """Return all that can be seen now; the machines may have been made anew since.
 
         Raises:

@@ -13,7 +13,7 @@ import pytest
 from checks.evidence import Evidence
 from lab.faults.catalogue import FAULTS
 from lab.faults.model import Fault
-from lab.matrix.trial import WELL_S, Trial, expect_well, try_fault
+from lab.matrix.trial import Bench
 
 SAMPLE = {
     "app-frozen",
@@ -40,29 +40,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def well(first_reset: None, evidence: Evidence) -> None:  # noqa: ARG001 - before it
-    """The lab as it was made, and every check green, before the first fault is put in."""
-    expect_well(evidence.everything())
-
-
-@pytest.fixture
-def trials(well: None, evidence: Evidence) -> Iterator[list[Trial]]:  # noqa: ARG001 - before it
-    """Where a test leaves its trial: one that ended with all checks green needs no reset."""
-    found: list[Trial] = []
-    yield found
-    if not found or found[-1].left:
+def bench(first_reset: None, evidence: Evidence) -> Iterator[Bench]:  # noqa: ARG001 - before it
+    """Where faults are tried; the lab is reset only where it was not proven to be well again."""
+    made = Bench(evidence)
+    yield made
+    if made.well is None:
         evidence.reset()
 
 
 def test_a_fault_bites_is_named_and_is_healed(
-    fault: Fault,
-    evidence: Evidence,
-    trials: list[Trial],
-    record_property: Callable[[str, object], None],
+    fault: Fault, bench: Bench, record_property: Callable[[str, object], None]
 ) -> None:
-    lab = evidence.lab
-    trial = try_fault(lab.name, fault, evidence.everything, lab.deadline(WELL_S))
-    trials.append(trial)
+    trial = bench.try_fault(fault)
     record_property("node", trial.node)
     assert trial.deviations == ()
     assert trial.left == ()

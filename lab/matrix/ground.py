@@ -4,50 +4,37 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from lab import lifecycle
 from lab.evidence import look, see_everything
-from lab.faults.model import Fault
 from lab.home import Stage
 from lab.hops.situation import Situation
 from lab.machine import describe
 from lab.matrix.record import Versions
-from lab.matrix.trial import QUIET, WELL_S, Trial, try_fault
+from lab.matrix.trial import QUIET
 from lab.session import open_lab, place_of
 from lab.steps import Steps
-
-
-class Ground(Protocol):
-    """What a matrix run needs of a lab; all of it raises ``LabError`` when it does not succeed."""
-
-    def reset(self) -> None:
-        """Put the lab back to how it was made."""
-
-    def see(self) -> Situation:
-        """Return all there is to be judged now."""
-
-    def try_fault(self, fault: Fault) -> Trial:
-        """Put a fault into the lab, which is well, and take it out again."""
+from lab.wait import Deadlines
 
 
 @dataclass(frozen=True, slots=True)
 class RunningLab:
-    """A running lab, by its name; see ``Ground``."""
+    """A running lab, by its name; see ``lab.matrix.trial.Ground``."""
 
     name: str
+
+    @property
+    def deadline(self) -> Deadlines:
+        """Scales a deadline to the machines' speed."""
+        return open_lab(self.name).deadline
 
     def reset(self) -> None:
         """Put the lab back to how it was made."""
         lifecycle.reset(self.name, QUIET)
 
     def see(self) -> Situation:
-        """Return all there is to be judged now."""
+        """Look at everything there is in the lab now, try all ways, send through all entries."""
         return see_everything(place_of(open_lab(self.name)))
-
-    def try_fault(self, fault: Fault) -> Trial:
-        """Put a fault into the lab, which is well, and take it out again."""
-        return try_fault(self.name, fault, self.see, open_lab(self.name).deadline(WELL_S))
 
     def versions(self) -> Versions:
         """Return what runs in the nodes, and what runs them.

@@ -14,9 +14,9 @@ from lab.errors import LabError
 from lab.faults.model import Fault
 from lab.machine import describe
 from lab.matrix import page, record
-from lab.matrix.ground import Ground, ground
+from lab.matrix.ground import ground
 from lab.matrix.record import Made, Pristine, Record, Row, Versions, row_of
-from lab.matrix.trial import expect_well, what_is_wrong
+from lab.matrix.trial import Bench, what_is_wrong
 from lab.process import run as run_program
 from lab.steps import Steps
 from lab.units import format_duration
@@ -40,27 +40,25 @@ class Run:
     """A matrix run on one lab.
 
     Attributes:
-        lab: The lab, which is changed and reset.
+        bench: The lab, which is changed and reset.
         steps: Shows progress.
         keep: Writes down what there is, after each fault and each look.
         record: What there is: rows of earlier runs stay until there are new ones.
         commit: Which commit this is, as it was when the run began.
     """
 
-    lab: Ground
+    bench: Bench
     steps: Steps
     keep: Keep
     record: Record
     commit: str
     _started: float = field(default_factory=time.monotonic)
-    _is_well: bool = False
 
     def try_faults(self, faults: Sequence[Fault]) -> None:
         """Try each fault; one that errors is written down, and the next is tried."""
         for number, fault in enumerate(faults, start=1):
             with self.steps.step(f"Fault {number} of {len(faults)}: {fault.id}{self._elapsed()}"):
                 row = self._tried(fault)
-            self._is_well = not (row.error or row.left)
             self.steps.note(told(row))
             self._keep(self.record.with_row(row))
 
@@ -81,20 +79,18 @@ class Run:
     def _tried(self, fault: Fault) -> Row:
         made = self._made()
         try:
-            if not self._is_well:
-                self.lab.reset()
-                expect_well(self.lab.see())
-            return row_of(self.lab.try_fault(fault), made)
+            return row_of(self.bench.try_fault(fault), made)
         except LabError as error:
             return Row(fault=fault.id, made=made, error=_in_a_line(error))
 
     def _looked_at(self) -> Pristine:
         made, began = self._made(), time.monotonic()
+        lab, self.bench.well = self.bench.lab, None
         try:
-            self.lab.reset()
+            lab.reset()
             reset_s = _since(began)
             began = time.monotonic()
-            red = what_is_wrong(self.lab.see())
+            red = what_is_wrong(lab.see())
         except LabError as error:
             return Pristine(made=made, reset_s=0, checks_s=0, error=_in_a_line(error))
         return Pristine(made=made, reset_s=reset_s, checks_s=_since(began), red=red)
@@ -121,7 +117,7 @@ def run(plan: Plan, lab: str, steps: Steps, keep: Keep) -> Record:
     """
     earlier = record.read()
     with ground(lab, steps) as found:
-        made = Run(found, steps, keep, begun(earlier, found.versions()), commit())
+        made = Run(Bench(found), steps, keep, begun(earlier, found.versions()), commit())
         made.try_faults(plan.faults)
         made.look_at_pristine(plan.runs)
     return made.record

@@ -1,29 +1,44 @@
 """One fault, tried on a lab: put in, seen by every check, taken out again, seen to be gone."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lab.diagnosis.examine import diagnose
 from lab.diagnosis.model import Diagnosis
 from lab.errors import NotReady
 from lab.faults import acting, journal
 from lab.faults.model import Fault
-from lab.faults.place import Place
+from lab.faults.place import Place, fitting
 from lab.home import lab_home
 from lab.hops.situation import Situation
 from lab.hops.verdict import Verdict
 from lab.matrix.expecting import deviations
 from lab.steps import Steps
-from lab.wait import wait_until
+from lab.wait import Deadlines, wait_until
 
 WELL_S = 40.0
 """How long a lab may take on real hardware to be well again: gossip seeks lost nodes at times."""
 
 QUIET = Steps(quiet=True)
 
-See = Callable[[], Situation]
-"""Looks at everything there is in a lab now, tries all ways and sends through all entries."""
+
+class Ground(Protocol):
+    """A running lab in which faults are tried. Everything raises ``LabError`` if it fails."""
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+
+    @property
+    def deadline(self) -> Deadlines:
+        """Scales a deadline to the machines' speed."""
+
+    def reset(self) -> None:
+        """Put the lab back to how it was made."""
+
+    def see(self) -> Situation:
+        """Look at everything there is in the lab now, try all ways, send through all entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,7 @@ class Trial:
         found: What the checks and the diagnosis said.
         deviations: In what that differs from the catalogue, a sentence each.
         left: What was not well afterwards, a sentence each.
+        after: The lab as it was seen last.
         seconds: How long it took.
     """
 
@@ -63,6 +79,7 @@ class Trial:
     found: Diagnosis
     deviations: tuple[str, ...]
     left: tuple[str, ...]
+    after: Situation
     seconds: Seconds
 
     @property
@@ -88,30 +105,65 @@ class _Clock:
         return round(now - before, 1)
 
 
-def try_fault(lab: str, fault: Fault, see: See, timeout_s: float) -> Trial:
+@dataclass(slots=True)
+class Bench:
+    """Tries faults one after the other, each in a lab that was seen to be well.
+
+    What one trial has proven at its end the next one builds on. Only where it was not proven is
+    the lab reset, and looked at again.
+    """
+
+    lab: Ground
+    well: Situation | None = None
+    """The lab as it was last seen, if every check was green then."""
+
+    def try_fault(self, fault: Fault) -> Trial:
+        """Put a fault into the lab, ask every check, and take it out again.
+
+        Raises:
+            LabError: It could not be put in or taken out, or the lab not be looked at.
+        """
+        before = self.well or self.made_well()
+        self.well = None
+        trial = try_fault(self.lab, fault, before)
+        self.well = None if trial.left else trial.after
+        return trial
+
+    def made_well(self) -> Situation:
+        """Reset the lab, and see that every check is green.
+
+        Raises:
+            NotReady: One is not.
+        """
+        self.lab.reset()
+        seen = self.lab.see()
+        expect_well(seen)
+        self.well = seen
+        return seen
+
+
+def try_fault(lab: Ground, fault: Fault, before: Situation) -> Trial:
     """Put a fault into a lab that is well, ask every check, and take it out again.
 
     Args:
-        lab: The lab's name.
+        lab: The lab.
         fault: What to break, on a node that fits.
-        see: How everything about the lab is seen.
-        timeout_s: How long all may take to be well again once the fault is out.
+        before: The lab as it was seen just now.
 
     Raises:
-        LabError: It could not be put in or taken out, or the lab not be looked at. The lab is
-            then to be reset.
+        LabError: It could not be put in or taken out, or the lab not be looked at.
     """
     clock = _Clock()
-    injected = acting.inject(lab, fault, None, QUIET)
+    where = Place(before, next(iter(fitting(fault, before)), ""))
+    injected = acting.inject(lab.name, fault, where, QUIET)
     inject = clock.lap()
-    situation = see()
-    place = Place(situation, injected.node)
-    found = diagnose(situation)
+    place = Place(lab.see(), injected.node)
+    found = diagnose(place.situation)
     verdict = clock.lap()
-    acting.heal(lab, fault, None, QUIET)
+    acting.heal(lab.name, fault, None, QUIET)
     heal = clock.lap()
-    left = await_well(see, timeout_s)
-    left += tuple(f"{entry} is in the journal" for entry in journal.read(lab_home(lab)))
+    after, left = _await_well(lab)
+    left += tuple(f"{entry} is in the journal" for entry in journal.read(lab_home(lab.name)))
     return Trial(
         fault=fault,
         place=place,
@@ -119,24 +171,34 @@ def try_fault(lab: str, fault: Fault, see: See, timeout_s: float) -> Trial:
         found=found,
         deviations=deviations(fault, place, found),
         left=left,
+        after=after,
         seconds=Seconds(inject, verdict, heal, clock.lap()),
     )
 
 
-def await_well(see: See, timeout_s: float) -> tuple[str, ...]:
-    """Look until every check is green; return what is still wrong when the time is up.
+def _await_well(lab: Ground) -> tuple[Situation, tuple[str, ...]]:
+    """Look until every check is green; return what was seen last, and what is wrong then.
 
     Nodes that missed each other's gossip need a while to find each other again.
     """
+    seen: list[Situation] = []
+
+    def look() -> tuple[str, ...]:
+        seen.append(lab.see())
+        return what_is_wrong(seen[-1])
+
     try:
-        return wait_until(
-            lambda: what_is_wrong(see()),
+        wait_until(
+            look,
             lambda wrong: not wrong,
             what="every check to be green",
-            timeout_s=timeout_s,
+            timeout_s=lab.deadline(WELL_S),
         )
     except NotReady as error:
-        return (f"{error.brief}: {error.details}",)
+        if not seen:
+            raise
+        return seen[-1], (f"{error.brief}: {error.details}",)
+    return seen[-1], ()
 
 
 def expect_well(situation: Situation) -> None:

@@ -4,22 +4,29 @@ import io
 
 import pytest
 
+import lab.matrix.trial as trials
 from lab.faults.catalogue import find
 from lab.matrix.record import Record, Row
 from lab.matrix.run import Run, begun, still_to_do, told
+from lab.matrix.trial import Bench
 from lab.steps import Steps
 from tests.hops import altering as a
 from tests.hops.breaking import NODE_B
-from tests.matrix.trials import MADE, UNANSWERED, VERSIONS, Lab, empty, row
+from tests.matrix.trials import MADE, UNANSWERED, VERSIONS, Lab, empty, row, try_fault
 
 SOME = tuple(map(find, ("dnat-lost", "mark-lost", "snat-lost")))
 DRAINED = a.member(NODE_B, availability="drain")
 
 
+@pytest.fixture(autouse=True)
+def without_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "try_fault", try_fault)
+
+
 def made(lab: Lab) -> tuple[Run, list[Record], io.StringIO]:
     kept: list[Record] = []
     shown = io.StringIO()
-    return Run(lab, Steps(shown), kept.append, empty(), "0123456789ab"), kept, shown
+    return Run(Bench(lab), Steps(shown), kept.append, empty(), "0123456789ab"), kept, shown
 
 
 def test_a_lab_that_was_proven_to_be_well_is_not_reset() -> None:

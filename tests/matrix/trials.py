@@ -1,6 +1,5 @@
 """A mark that is lost on a healthy lab, as the checks and the diagnosis see it."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from lab.diagnosis.examine import diagnose
@@ -12,6 +11,7 @@ from lab.hops.situation import Situation
 from lab.matrix.expecting import deviations
 from lab.matrix.record import Made, Record, Row, Versions, row_of
 from lab.matrix.trial import Seconds, Trial
+from lab.wait import Deadlines
 from tests.hops import altering as a
 from tests.hops import breaking as b
 from tests.hops.breaking import NODE_B
@@ -38,6 +38,7 @@ def trial(
         found=found,
         deviations=deviations(fault, place, found),
         left=left,
+        after=healthy(),
         seconds=SECONDS,
     )
 
@@ -51,7 +52,10 @@ def empty() -> Record:
 
 
 class Lab:
-    """A lab without machines: some faults fail in it, and what it looks like is told."""
+    """A lab without machines that looks as it is told to. Some faults fail, or leave something."""
+
+    name = "nowhere"
+    deadline = Deadlines(0.0)
 
     def __init__(self, fails: str = "", leaves: str = "", looks: a.Change | None = None) -> None:
         self.fails = fails
@@ -66,9 +70,11 @@ class Lab:
         self.done.append("see")
         return self.looks(healthy())
 
-    def try_fault(self, fault: Fault) -> Trial:
-        self.done.append(fault.id)
-        if fault.id == self.fails:
-            raise CommandFailed("It broke", details="exit code 1:\n  no such rule")
-        found = trial(fault)
-        return replace(found, left=("B1-mark is red",)) if fault.id == self.leaves else found
+
+def try_fault(lab: Lab, fault: Fault, before: Situation) -> Trial:
+    """Stand in for ``lab.matrix.trial.try_fault``."""
+    lab.done.append(fault.id)
+    assert before == healthy()
+    if fault.id == lab.fails:
+        raise CommandFailed("It broke", details="exit code 1:\n  no such rule")
+    return trial(fault, left=("B1-mark is red",) if fault.id == lab.leaves else ())
