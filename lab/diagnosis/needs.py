@@ -15,6 +15,7 @@ from lab.hops.verdict import Scope, Verdict
 # that nobody sees, C9-backend, are to blame only where no rule that is seen is.
 _LINK = ("C11-link*", "C10-control-in*")
 _GOSSIP = (*_LINK, "C1-member*", "C5-advertise*", "C7-reach*", "C8-gossip*")
+_MANAGED = ("C2-leader!", "C3-roles!")
 _PUBLISHED = ("S4-port",)
 _TUNNEL = ("C11-link*", "C5-advertise*", "F1-vxlan*", "F2-tunnel-in*", "F4-neighbours*")
 _TUNNEL_WORKS = (*_TUNNEL, "F5-fdb*", "C7-reach*!", "C9-backend*!")
@@ -43,7 +44,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "C3-roles": ("C1-member*",),
     "C5-advertise": ("C1-member",),
     "C6-listeners": ("C1-member",),
-    "C7-reach": (*_LINK, "C1-member*", "C6-listeners*", "C9-backend*!"),
+    "C7-reach": (*_LINK, "C1-member*", "C6-listeners*", *_MANAGED, "C9-backend*!"),
     "C8-gossip": (*_LINK, "C1-member*", "C5-advertise*", "C6-listeners*", "C7-reach*"),
     "S1-replicas": (*_LINK, "C1-member*", "S3-image*"),
     "S2-placed": (*_LINK, "C1-member*", "S1-replicas"),
@@ -86,7 +87,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "R2-outside": (*_ENTERS, *_BALANCES, *_ARRIVES, "R1-inside!"),
     "R3-alternate": (*_ANSWERED, *_BALANCED),
     "R4-even": (*_ANSWERED, *_BALANCED, "R3-alternate"),
-    "R5-log": (*_ANSWERED, *_LINK, "C1-member*", "R3-alternate"),
+    "R5-log": (*_ANSWERED, *_LINK, "C1-member*", *_MANAGED, "R3-alternate"),
     "R6-source": (*_ANSWERED, "B9-snat", "B10-own-address", "B11-unique"),
     "R7-kept": (*_ANSWERED, "R3-alternate"),
     "R8-large": (*_ANSWERED, "F3-mtu*", "F8-payload"),

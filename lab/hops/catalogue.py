@@ -70,7 +70,8 @@ BESIDE_THE_WAY = frozenset(
 )
 """Checks that may fail while packets still find their way: not the reason for a later one.
 
-But for C9-backend, where nothing else is: rules that nobody sees may drop anything.
+Some are where nothing else is: rules that nobody sees (C9-backend) may drop anything, and a
+manager that is none any more (C2-leader, C3-roles) has no control port and no logs.
 """
 
 AT_THE_OTHER_END = frozenset({"C10-control-in", "C11-link", "F1-vxlan", "F2-tunnel-in"})

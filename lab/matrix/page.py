@@ -29,8 +29,8 @@ BY_FAULT = """\
 ## By fault
 
 `seconds` pass from the moment the fault was seen to bite to the diagnosis: looking, trying,
-sending and judging. `healed` are those to take it out and see every check green again. A check
-that fails as a consequence says so, and of what.
+sending and judging, and where swarm acts upon the change, until it has. `healed` are those to take
+it out and see every check green again. A check that fails as a consequence says so, and of what.
 """
 BY_CHECK = """\
 ## By check

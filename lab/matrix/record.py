@@ -65,6 +65,7 @@ class Row(_Frozen):
         itself: Others that failed and that nothing explains.
         follows: Those that failed as a consequence, because of what they found.
         waits: Those that failed because what they look at was not there, or nothing came.
+        looks: How often it was looked at until swarm had done what it does.
         deviations: In what that differs from the catalogue, a sentence each.
         left: What was not well after healing, a sentence each.
         seconds: How long it took; none if there was an error.
@@ -80,6 +81,7 @@ class Row(_Frozen):
     itself: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()
+    looks: int = 1
     deviations: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     seconds: Seconds | None = None
@@ -139,8 +141,9 @@ class Record(_Frozen):
 
 def row_of(trial: Trial, made: Made) -> Row:
     """Return what is written down of a trial."""
-    broken = [name(hop.verdict) for hop in trial.found.broken]
-    roots = {*broken, *map(name, trial.found.promises)}
+    found = trial.judged.found
+    broken = [name(hop.verdict) for hop in found.broken]
+    roots = {*broken, *map(name, found.promises)}
     failed = {name(v): v for v in trial.failed}
     behind = [n for n in failed if n not in roots]
     first = broken[0] if broken else ""
@@ -149,11 +152,12 @@ def row_of(trial: Trial, made: Made) -> Row:
         made=made,
         node=trial.node,
         seen=trial.seen,
-        right=right_first(trial.fault, trial.place),
+        right=right_first(trial.fault, trial.judged.place),
         first=first,
         itself=tuple(n for n in failed if n in roots and n != first),
         follows=tuple(n for n in behind if not failed[n].waits_for),
         waits=tuple(n for n in behind if failed[n].waits_for),
+        looks=trial.judged.looks,
         deviations=trial.deviations,
         left=trial.left,
         seconds=Seconds(

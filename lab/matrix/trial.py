@@ -17,6 +17,8 @@ from lab.matrix.expecting import deviations
 from lab.steps import Steps
 from lab.wait import Deadlines, wait_until
 
+SHOWN_S = 40.0
+"""How long swarm may take on real hardware to do what it does about a change of its own."""
 WELL_S = 40.0
 """How long a lab may take on real hardware to be well again: gossip seeks lost nodes at times."""
 
@@ -59,25 +61,38 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What was said of a lab with a fault in it.
+
+    Attributes:
+        place: Where the fault is, and all that was seen of the lab.
+        found: What the checks and the diagnosis said.
+        deviations: In what that differs from the catalogue, a sentence each.
+        looks: How often it was looked at.
+    """
+
+    place: Place
+    found: Diagnosis
+    deviations: tuple[str, ...]
+    looks: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """What became of one fault.
 
     Attributes:
         fault: The entry of the catalogue.
-        place: Where it was put, and all that was seen of the lab with it.
+        judged: What was said of the lab with it.
         seen: How it was seen to bite, in words.
-        found: What the checks and the diagnosis said.
-        deviations: In what that differs from the catalogue, a sentence each.
         left: What was not well afterwards, a sentence each.
         after: The lab as it was seen last.
         seconds: How long it took.
     """
 
     fault: Fault
-    place: Place
+    judged: Judged
     seen: str
-    found: Diagnosis
-    deviations: tuple[str, ...]
     left: tuple[str, ...]
     after: Situation
     seconds: Seconds
@@ -85,12 +100,17 @@ class Trial:
     @property
     def node(self) -> str:
         """The name of the node it was put into."""
-        return self.place.node
+        return self.judged.place.node
+
+    @property
+    def deviations(self) -> tuple[str, ...]:
+        """In what the verdicts differ from the catalogue, a sentence each."""
+        return self.judged.deviations
 
     @property
     def failed(self) -> tuple[Verdict, ...]:
         """The failed verdicts, in path order."""
-        return tuple(v for v in self.found.verdicts if not v.ok)
+        return tuple(v for v in self.judged.found.verdicts if not v.ok)
 
 
 @dataclass(slots=True)
@@ -157,8 +177,7 @@ def try_fault(lab: Ground, fault: Fault, before: Situation) -> Trial:
     where = Place(before, next(iter(fitting(fault, before)), ""))
     injected = acting.inject(lab.name, fault, where, QUIET)
     inject = clock.lap()
-    place = Place(lab.see(), injected.node)
-    found = diagnose(place.situation)
+    judged = _judged(lab, fault, injected.node)
     verdict = clock.lap()
     acting.heal(lab.name, fault, None, QUIET)
     heal = clock.lap()
@@ -166,14 +185,41 @@ def try_fault(lab: Ground, fault: Fault, before: Situation) -> Trial:
     left += tuple(f"{entry} is in the journal" for entry in journal.read(lab_home(lab.name)))
     return Trial(
         fault=fault,
-        place=place,
+        judged=judged,
         seen=injected.seen or "it was there already",
-        found=found,
-        deviations=deviations(fault, place, found),
         left=left,
         after=after,
         seconds=Seconds(inject, verdict, heal, clock.lap()),
     )
+
+
+def _judged(lab: Ground, fault: Fault, node: str) -> Judged:
+    """Look until the diagnosis is what the catalogue says, or swarm has had its time.
+
+    A fault that commands take back does what it does at once: it is looked at once. What swarm
+    makes of a change of its own takes a while: it stops tasks, and starts others elsewhere.
+    """
+    looks: list[Judged] = []
+
+    def look() -> Judged:
+        place = Place(lab.see(), node)
+        found = diagnose(place.situation)
+        looks.append(Judged(place, found, deviations(fault, place, found), len(looks) + 1))
+        return looks[-1]
+
+    if fault.change.is_exact:
+        return look()
+    try:
+        return wait_until(
+            look,
+            lambda judged: not judged.deviations,
+            what=f"{fault.id} to show",
+            timeout_s=lab.deadline(SHOWN_S),
+        )
+    except NotReady:
+        if not looks:
+            raise
+        return looks[-1]
 
 
 def _await_well(lab: Ground) -> tuple[Situation, tuple[str, ...]]:

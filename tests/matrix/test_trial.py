@@ -4,6 +4,7 @@ import pytest
 
 from lab.errors import NotReady
 from lab.faults import acting
+from lab.faults.catalogue import find
 from lab.faults.model import Fault, Injected
 from lab.faults.place import Place
 from lab.hops.situation import Situation
@@ -54,13 +55,25 @@ def test_a_fault_is_put_in_judged_and_taken_out(acted: list[str]) -> None:
     assert acted == ["inject mark-lost into worker of nowhere", "heal mark-lost in nowhere"]
     assert (found.node, found.deviations, found.left) == ("worker", (), ())
     assert found.after == healthy()
-    assert found.found.broken[0].verdict.check == "B1-mark"
+    assert found.judged.found.broken[0].verdict.check == "B1-mark"
 
 
 def test_all_is_looked_at_until_it_is_well() -> None:
     lab = Changing(UNMARKED, DRAINED, DRAINED)
     assert try_fault(lab, MARK_LOST, healthy()).left == ()
     assert lab.done == ["see"] * 4
+
+
+def test_what_swarm_does_about_a_change_is_waited_for() -> None:
+    drained = find("node-drained")
+    on_its_way = a.both(DRAINED, a.task(1, state="starting"))
+    lab = Changing(on_its_way, on_its_way, DRAINED)
+    found = try_fault(lab, drained, healthy())
+    assert (found.deviations, found.judged.looks) == ((), 3)
+    lab = Changing(on_its_way, DRAINED)
+    lab.deadline = Deadlines(0.0)
+    found = try_fault(lab, drained, healthy())
+    assert "S1-replicas[manager] is red, which the catalogue does not say" in found.deviations
 
 
 def test_what_is_not_well_in_time_is_told() -> None:

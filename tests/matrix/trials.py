@@ -10,7 +10,7 @@ from lab.faults.place import Place
 from lab.hops.situation import Situation
 from lab.matrix.expecting import deviations
 from lab.matrix.record import Made, Record, Row, Versions, row_of
-from lab.matrix.trial import Seconds, Trial
+from lab.matrix.trial import Judged, Seconds, Trial
 from lab.wait import Deadlines
 from tests.hops import altering as a
 from tests.hops import breaking as b
@@ -33,10 +33,8 @@ def trial(
     found = diagnose(place.situation)
     return Trial(
         fault=fault,
-        place=place,
+        judged=Judged(place, found, deviations(fault, place, found)),
         seen="4 of 4 refused",
-        found=found,
-        deviations=deviations(fault, place, found),
         left=left,
         after=healthy(),
         seconds=SECONDS,
