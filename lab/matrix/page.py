@@ -14,7 +14,7 @@ from lab.matrix.record import Record, Row
 FILE = Path(__file__).parents[2] / "docs" / "detection.md"
 CHECKS = tuple(judge.check.id for judge in JUDGES)
 SHOWN = 3
-"""How many faults are told of those whose consequence a failure is."""
+"""How many are told of many."""
 HEAD = """\
 # Detection
 
@@ -109,7 +109,7 @@ def _made(record: Record) -> Iterator[str]:
 def _bars(record: Record) -> Iterator[str]:
     yield from ("| bar | reached | of |", "| --- | ---: | ---: |")
     for bar in bars(record):
-        short = f" (not: {', '.join(bar.missing)})" if bar.missing else ""
+        short = f" (not: {_listed(bar.missing, SHOWN)})" if bar.missing else ""
         yield f"| {bar.what}{short} | {bar.reached} | {bar.needed} |"
 
 
@@ -152,9 +152,9 @@ def _by_check(rows: Sequence[Row]) -> Iterator[str]:
         yield f"| {check} | {' | '.join(cells)} |"
 
 
-def _listed(faults: Sequence[str], most: int | None = None) -> str:
-    shown = [f"`{fault}`" for fault in faults[:most]]
-    more = len(faults) - len(shown)
+def _listed(names: Sequence[str], most: int | None = None) -> str:
+    shown = [f"`{name}`" for name in names[:most]]
+    more = len(names) - len(shown)
     return ", ".join([*shown, *([f"and {more} more"] if more else [])]) or "-"
 
 
