@@ -23,6 +23,7 @@ from lab.cli.options import (
     recorded_steps,
     wants_json,
 )
+from lab.cli.proving import matrix
 from lab.cli.recording import capture
 from lab.cli.seeing import diagnose, trace
 from lab.cli.word import TaskWithOptionalWord
@@ -377,5 +378,5 @@ namespace = Collection(bench)
 making = (up, down, reset, snapshot, restore)
 using = (status_, list_, ssh, exec_, logs, scale, doctor, image)
 seeing = (diagnose, trace, capture, bundle)
-breaking = (break_, heal, faults)
+breaking = (break_, heal, faults, matrix)
 namespace.add_collection(Collection("lab", *making, *using, *seeing, *breaking))

@@ -5,10 +5,12 @@ from checks.transport import ShellOverTestinfra, shell_to
 from lab import evidence, lifecycle
 from lab.diagnosis.words import Typed
 from lab.errors import CommandFailed, NotRunning
+from lab.hops.situation import Situation
 from lab.parallel import on_all
 from lab.process import run
 from lab.session import LabSession, open_lab, typed_for
 from lab.steps import Steps
+from lab.wait import Deadlines
 
 
 class Evidence(Looking):
@@ -82,3 +84,18 @@ class Evidence(Looking):
         self.lab = open_lab(self.lab.name)
         self._kept.clear()
         self.open_connections()
+
+    @property
+    def deadline(self) -> Deadlines:
+        """Scales a deadline to the machines' speed."""
+        return self.lab.deadline
+
+    def see(self) -> Situation:
+        """Return all that can be seen now; the machines may have been made anew since.
+
+        Raises:
+            LabError: A node could not be looked at.
+        """
+        self.lab = open_lab(self.lab.name)
+        self.open_connections()
+        return evidence.see_everything(self.place)

@@ -66,5 +66,9 @@ def test_sandbox_drops_nothing(node: str, prove: Prove) -> None:
     prove(sandbox_ways.sandbox_drops_nothing, node)
 
 
+def test_idle_connections_are_kept(node: str, prove: Prove) -> None:
+    prove(sandbox_ways.idle_connections_are_kept, node)
+
+
 def test_sandbox_knows_the_ways(node: str, prove: Prove) -> None:
     prove(sandbox_ways.sandbox_knows_the_ways, node)

@@ -6,7 +6,6 @@ alternate over the scenarios, so that a machine that gets slower half way slows 
 
 import json
 import os
-import platform
 import re
 import statistics
 import sys
@@ -19,12 +18,12 @@ from pathlib import Path
 
 from lab import lifecycle
 from lab.bench_chart import bars, svg
-from lab.errors import CommandFailed, UsageError
+from lab.errors import UsageError
+from lab.machine import describe
 from lab.parallel import on_all
 from lab.paths import cache_dir, private_dir
 from lab.process import memory_mib, run
 from lab.providers.floor import seconds_to_init
-from lab.providers.qemu_command import QEMU
 from lab.steps import Steps
 
 ROOT = Path(__file__).parent.parent
@@ -90,7 +89,7 @@ def measure(scenarios: Sequence[Scenario], runs: int, steps: Steps) -> dict[str,
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "runs": runs,
-        "machine": _machine() | {"load_before": round(load_before, 2)},
+        "machine": describe() | {"load_before": round(load_before, 2)},
         "scenarios": [
             {"title": found.title, "readings": found.readings, "summary": summary(found.readings)}
             for found in series.values()
@@ -257,21 +256,3 @@ def _timed(argv: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
     started = time.monotonic()
     done = run(argv, timeout_s=TIMEOUT_S, env=env)
     return time.monotonic() - started, done.stdout
-
-
-def _machine() -> dict[str, object]:
-    return {
-        "processor": _processor(),
-        "cpus": os.cpu_count(),
-        "memory_mib": round(memory_mib()[0]),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "qemu": run((QEMU, "--version"), timeout_s=10).stdout.splitlines()[0],
-    }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    raise CommandFailed("/proc/cpuinfo names no processor")

@@ -84,6 +84,19 @@ def send(place: Place, situation: Situation) -> Traffic:
     return send_everything(situation, place.shells, place.published, place.deadline)
 
 
+def see_everything(place: Place) -> Situation:
+    """Look, try and send now: everything there is to be judged.
+
+    One after the other: what nodes fetch from the tasks moves counters that requests must move.
+
+    Raises:
+        LabError: A node could not be looked at; see ``lab.facts.gather``.
+    """
+    situation = place.situation(look(place))
+    situation = replace(situation, reach=try_ways(place, situation))
+    return replace(situation, traffic=send(place, situation))
+
+
 class Depth(IntEnum):
     """How far to look: at rules, tables and settings; at what nodes reach; at real requests."""
 

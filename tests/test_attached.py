@@ -89,7 +89,9 @@ def test_checks_of_a_lab_are_not_asked_and_the_reason_is_told() -> None:
     situation = hosts.place.situation(hosts.facts)
     asked = {verdict.check for verdict in diagnose(situation).verdicts}
     assert not asked & NOT_ASKED.keys()
-    assert {j.check.id for j in JUDGES} - asked - NOT_ASKED.keys() == {"C7-reach", "F6-ping"}
+    # Nothing was tried, and these nodes were captured before IPVS's timeouts were read.
+    unasked = {j.check.id for j in JUDGES} - asked - NOT_ASKED.keys()
+    assert unasked == {"B16-idle", "C7-reach", "F6-ping"}
     said = render(diagnose(situation), hosts.typed)
     assert "no request is sent to a service of your own" in said.replace("\n", " ")
 

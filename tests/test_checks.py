@@ -11,9 +11,13 @@ import pytest
 
 from checks.conftest import EVIDENCE, pytest_collection_finish, pytest_report_collectionfinish
 from checks.evidence import Evidence
+from checks.test_faults import SAMPLE
 from checks.transport import ShellOverTestinfra
 from lab.errors import CommandFailed, FactUnavailable, LabError, NotRunning
+from lab.faults.catalogue import FAULTS
+from lab.faults.model import Answers, Client, Requests, Shown
 from lab.hops.observations import THIS_MACHINE, Errand, Manner
+from lab.hops.verdict import Hop
 from lab.sending import send_from_here
 
 LINE = (
@@ -139,3 +143,14 @@ def test_nothing_is_asked_for_a_run_without_checks(*, items: list[str], collecto
     session: Any = SimpleNamespace(config=config, items=items)
     pytest_collection_finish(session)
     assert pytest_report_collectionfinish(session.config, session.items) == []
+
+
+def test_make_test_puts_in_a_fault_of_every_hop_and_every_kind_of_symptom() -> None:
+    sample = [fault for fault in FAULTS if fault.id in SAMPLE]
+    assert len(sample) == len(SAMPLE)
+    assert {fault.hop for fault in sample} == set(Hop)
+    requests = [fault.bites for fault in sample if isinstance(fault.bites, Requests)]
+    assert {bites.answers for bites in requests} == set(Answers) - {Answers.ALL}
+    assert {bites.client for bites in requests} == set(Client)
+    assert any(isinstance(fault.bites, Shown) for fault in sample)
+    assert {fault.change.is_exact for fault in sample} == {True, False}

@@ -16,6 +16,7 @@ from lab.diagnosis.mending import (
 from lab.diagnosis.mending_host import mend_switches
 from lab.diagnosis.model import Repair
 from lab.facts.iptables import FULL_MARK_MASK, Rule
+from lab.hops.sandbox_ways import IDLE_S
 from lab.hops.situation import IN_SANDBOX, Blocked, Situation
 from lab.hops.surroundings import gateway
 from lab.hops.verdict import Verdict
@@ -195,6 +196,12 @@ def mend_ways(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
             )
 
 
+def mend_timeouts(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
+    """Let idle connections live as the kernel does; 0 leaves a value as it is, see ipvsadm(8)."""
+    if sandbox_of(situation, verdict) is not None:
+        yield Repair(verdict.node, f"{ENTER}ipvsadm --set {IDLE_S} 0 0")
+
+
 SANDBOX: Mapping[str, Mend] = {
     "H10-address": mend_address,
     "B1-mark": mend_mark,
@@ -209,4 +216,5 @@ SANDBOX: Mapping[str, Mend] = {
     "B13-not-nat": mend_sandbox_rules,
     "B14-filter": mend_sandbox_rules,
     "B15-way-back": mend_ways,
+    "B16-idle": mend_timeouts,
 }

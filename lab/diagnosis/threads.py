@@ -61,6 +61,9 @@ THREADS: Mapping[str, tuple[Thread, ...]] = {
     "B4-ipvs": _STALE[1:],
     "B5-backends": _STALE,
     "B8-weight": _STALE[1:],
+    "B16-idle": (
+        Thread("moby/moby#31208", "connections that are idle for 15 minutes die without a word"),
+    ),
     "F2-tunnel-in": _TUNNEL,
     "F3-mtu": _MTU,
     "F4-neighbours": _GOSSIP,

@@ -24,7 +24,13 @@ from lab.facts.ip_json import (
 )
 from lab.facts.iptables import Ruleset
 from lab.facts.iptables_save import parse_iptables_save
-from lab.facts.ipvs import VirtualService, parse_ipvsadm, parse_proc_ip_vs
+from lab.facts.ipvs import (
+    Timeouts,
+    VirtualService,
+    parse_ipvsadm,
+    parse_proc_ip_vs,
+    parse_timeouts,
+)
 from lab.facts.sockets import Listener, parse_listeners
 from lab.facts.sysctls import Sysctls, parse_settings
 
@@ -60,6 +66,16 @@ def lacks_ipvsadm(batch: Batch, namespace: str) -> bool:
     """Say whether the node's table was read without ipvsadm, because it is not installed."""
     section = batch.section(namespace, commands.IPVS)
     return section is not None and section.exit_code == NOT_FOUND
+
+
+def read_timeouts(batch: Batch, namespace: str) -> Timeouts | None:
+    """Return IPVS's timeouts in a namespace; None where nobody could be asked.
+
+    The plan of an old capture does not ask, and without ipvsadm nothing else tells them.
+    """
+    if batch.section(namespace, commands.IPVS_TIMEOUTS) is None or lacks_ipvsadm(batch, namespace):
+        return None
+    return _read(batch, namespace, commands.IPVS_TIMEOUTS, parse_timeouts)
 
 
 def read_addresses(batch: Batch, namespace: str) -> AddressTables:

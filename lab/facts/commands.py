@@ -78,6 +78,7 @@ IPVS_PROC = Command(
     "cat /proc/net/ip_vs",
 )
 """The same table from the kernel itself, for a node without ipvsadm; without traffic counters."""
+IPVS_TIMEOUTS = Command("ipvs-timeouts", "ipvsadm -l --timeout", "ipvsadm -l --timeout")
 ADDRESSES = Command(
     "addresses",
     "printf '%s show\\n' addr route rule neigh | ip -json -details -batch -",
@@ -138,7 +139,15 @@ class Plan:
 
 EVERYTHING = Plan(
     host=(DOCKER, RULES, ADDRESSES, LISTENERS, HOST_SETTINGS),
-    sandbox=(RULES, IPVS, IPVS_TRAFFIC, IPVS_PROC, ADDRESSES, SANDBOX_SETTINGS),
+    sandbox=(
+        RULES,
+        IPVS,
+        IPVS_TRAFFIC,
+        IPVS_PROC,
+        IPVS_TIMEOUTS,
+        ADDRESSES,
+        SANDBOX_SETTINGS,
+    ),
     overlay=(ADDRESSES, FORWARDING),
     container=(RULES, ADDRESSES, LISTENERS, CONTAINER_SETTINGS),
 )

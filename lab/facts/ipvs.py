@@ -79,6 +79,20 @@ class VirtualService:
     raw: str
 
 
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """After how many idle seconds IPVS forgets a connection, in one network namespace.
+
+    The kernel starts with 900, 120 and 300 (net/netfilter/ipvs/ip_vs_proto_tcp.c, _udp.c).
+    """
+
+    tcp_s: int
+    tcp_fin_s: int
+    udp_s: int
+    raw: str
+
+
+_TIMEOUTS = re.compile(r"Timeout \(tcp tcpfin udp\): (\d+) (\d+) (\d+)")
 _SERVICE = re.compile(r"(FWM|TCP|UDP|SCTP) +([\d.]+(?::\d+)?) +([a-z]+)((?: \S+)*)")
 _BACKEND = re.compile(r"  -> ([\d.]+):(\d+) +(\w+) +(\d+) +(\d+) +(\d+)")
 _TRAFFIC = re.compile(r"(FWM|TCP|UDP|SCTP|  ->) +(\S+)" + r" +(\d+)" * 5)
@@ -169,6 +183,20 @@ def _proc_service(match: re.Match[str], backends: list[re.Match[str]]) -> Virtua
         traffic=None,
         raw=match[0].rstrip(),
     )
+
+
+def parse_timeouts(text: str) -> Timeouts:
+    """Read ``ipvsadm -l --timeout``: ``Timeout (tcp tcpfin udp): 900 120 300``.
+
+    Raises:
+        UnreadableOutput: It is no such line.
+    """
+    match = _TIMEOUTS.fullmatch(text.strip())
+    if match is None:
+        raise UnreadableOutput(
+            "ipvsadm -l --timeout printed a line of an unknown form", details=text[:200]
+        )
+    return Timeouts(int(match[1]), int(match[2]), int(match[3]), raw=match[0])
 
 
 _Counters = dict[tuple[str, str | None], Traffic]

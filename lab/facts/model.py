@@ -29,7 +29,7 @@ from lab.facts.docker_model import (
     SwarmTask,
 )
 from lab.facts.iptables import Ruleset
-from lab.facts.ipvs import VirtualService
+from lab.facts.ipvs import Timeouts, VirtualService
 from lab.facts.sockets import Listener
 from lab.facts.sysctls import Sysctls
 
@@ -82,10 +82,14 @@ class HostFacts(NamespaceFacts):
 
 @dataclass(frozen=True, slots=True)
 class SandboxFacts(NamespaceFacts):
-    """A namespace that balances: ingress_sbox, or ``lb_<network>`` of a user overlay."""
+    """A namespace that balances: ingress_sbox, or ``lb_<network>`` of a user overlay.
+
+    ``timeouts`` are None where nobody asked for them.
+    """
 
     rules: Ruleset
     virtual_services: tuple[VirtualService, ...]
+    timeouts: Timeouts | None
     sysctls: Sysctls
 
     def virtual_service(self, fwmark: int) -> VirtualService | None:

@@ -14,6 +14,7 @@ from lab.facts.answers import (
     read_route_to_sandbox,
     read_rules,
     read_settings,
+    read_timeouts,
     read_virtual_services,
 )
 from lab.facts.batch import Batch
@@ -187,6 +188,7 @@ def _sandbox_facts(batch: Batch, name: str) -> SandboxFacts:
         neighbours=tables.neighbours,
         rules=read_rules(batch, name),
         virtual_services=read_virtual_services(batch, name),
+        timeouts=read_timeouts(batch, name),
         sysctls=read_settings(batch, name),
     )
 

@@ -18,14 +18,15 @@ from lab.steps import Steps
 
 
 def inject(
-    name: str, fault: Fault, node: str | None, steps: Steps, *, shells: Shells = shells_of
+    name: str, fault: Fault, where: Place | str | None, steps: Steps, *, shells: Shells = shells_of
 ) -> Injected:
     """Put a fault into a running lab and watch it bite.
 
     Args:
         name: The lab.
         fault: What to break.
-        node: Where; a node that fits, workers first, when not given.
+        where: A node; one that fits, workers first, when not given; or a place of which all was
+            seen just now, so that it need not be looked at.
         steps: Shows progress.
         shells: Opens the shells to the nodes.
 
@@ -36,12 +37,11 @@ def inject(
         NotReady: It was done, and is not seen to bite.
     """
     found = lifecycle.require_running(name)
-    _expect_node(found.state, node)
+    _expect_node(found.state, where.node if isinstance(where, Place) else where)
     with found.home.lock():
         patient = Patient(found.home, found.state, shells(found.home, found.state))
         with steps.step("Looking at the lab"):
-            situation = patient.look()
-            place = Place(situation, _where(fault, node, situation))
+            place = where if isinstance(where, Place) else _found(patient, fault, where)
             present = ready(place, fault.change.present)
             is_there = patient.holds(present)
         earlier = _entry(patient, fault, place.node)
@@ -143,6 +143,11 @@ def _expect_node(state: LabState, node: str | None) -> None:
             f"Lab {state.name} has no node named {node}",
             details=f"its nodes: {', '.join(state.access)}",
         )
+
+
+def _found(patient: Patient, fault: Fault, node: str | None) -> Place:
+    situation = patient.look()
+    return Place(situation, _where(fault, node, situation))
 
 
 def _where(fault: Fault, node: str | None, situation: Situation) -> str:

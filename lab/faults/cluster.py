@@ -6,6 +6,11 @@ from lab.faults.threads import MEASURED, moby
 from lab.hops.verdict import Hop
 
 GOSSIP = ("INPUT -p tcp --dport 7946 -j DROP", "INPUT -p udp --dport 7946 -j DROP")
+FORGOTTEN = (
+    *("C8-gossip", "S7-same-service", "B5-backends"),
+    *("F4-neighbours", "F5-fdb", "T3-address"),
+)
+NEWER = "docker info --format '{{.ServerVersion}}' | grep -q '^29[.]8'"
 NO_IMAGE = "docker image inspect {image}"
 HIDDEN = "fault-image-missing"
 EVERYWHERE = ("R1-inside", "R2-outside")
@@ -27,9 +32,10 @@ FAULTS = (
     Fault(
         id="gossip-blocked",
         title="a firewall drops swarm's gossip, port 7946",
-        symptom="nothing yet: what changes from now on is not heard of on this node",
+        symptom="nothing yet: what changes from now on is not heard of on this node, and "
+        "nodes that miss each other for long forget each other's replicas",
         hop=Hop.CLUSTER,
-        first=("C10-control-in[{node}]",),
+        first="C10-control-in[{node}]",
         role=Role.ANY,
         level=2,
         change=Change(
@@ -42,14 +48,58 @@ FAULTS = (
             Step("! timeout 2 bash -c '</dev/tcp/{address}/7946' 2>/dev/null", On.OTHER),
         ),
         source=moby(30972),
+        later=FORGOTTEN,
         felt=("C7-reach",),
+    ),
+    Fault(
+        id="gossip-missed",
+        title="a firewall dropped swarm's gossip while replicas were replaced",
+        symptom="one replica answers all that enters here: this node never heard of the others",
+        hop=Hop.CLUSTER,
+        first="C10-control-in[{node}]",
+        role=Role.TASK,
+        level=3,
+        change=surgery(
+            *(Step(f"iptables -I {rule}") for rule in GOSSIP),
+            on_manager("docker service update --quiet --force {service} >/dev/null"),
+            present=Step(" || ".join(f"iptables -C {rule} 2>/dev/null" for rule in GOSSIP)),
+        ),
+        bites=Requests(Answers.ONE),
+        source=moby(28564),
+        also=(
+            *("S7-same-service[{node}]", "B5-backends[{node}]"),
+            *("F4-neighbours[{node}]", "F5-fdb[{node}]"),
+        ),
+        later=FORGOTTEN,
+        felt=("C7-reach", "R4-even"),
+    ),
+    Fault(
+        id="engine-replaced",
+        title="a node runs a Docker Engine that says it is version 29.8",
+        symptom="nothing: but from 29.8 on Docker publishes ports with other rules",
+        hop=Hop.CLUSTER,
+        first="C4-engine[{node}]",
+        role=Role.WORKER,
+        level=2,
+        change=surgery(
+            Step(
+                "was=$(docker info --format '{{.ServerVersion}}'); now=29.8.0${was#??????}; "
+                "systemctl stop docker.socket docker.service && "
+                'LC_ALL=C sed -i "s/$was/$now/" "$(command -v dockerd)" && '
+                "systemctl start docker.service"
+            ),
+            on_manager("docker service update --quiet --force {service} >/dev/null"),
+            present=Step(NEWER),
+        ),
+        bites=Shown("the engine says it is 29.8", Step(NEWER)),
+        source="https://github.com/moby/moby/pull/53118",
     ),
     Fault(
         id="rules-in-legacy",
         title="a rule made with iptables-legacy drops the port, and iptables does not show it",
         symptom="requests from other machines hang; `iptables -nvL` shows nothing wrong",
         hop=Hop.CLUSTER,
-        first=("C9-backend[{node}]",),
+        first="C9-backend[{node}]",
         role=Role.ANY,
         level=3,
         change=commands(
@@ -66,7 +116,7 @@ FAULTS = (
         title="a node takes no new tasks",
         symptom="nothing yet: the next replica will not be placed there",
         hop=Hop.CLUSTER,
-        first=("C1-member[{node}]",),
+        first="C1-member[{node}]",
         role=Role.ANY,
         level=2,
         change=commands(
@@ -86,7 +136,7 @@ FAULTS = (
         title="a worker was made a manager: with two, losing either stops the swarm",
         symptom="nothing yet: `docker node ls` shows a second manager",
         hop=Hop.CLUSTER,
-        first=("C3-roles[{manager}]",),
+        first="C3-roles[{manager}]",
         role=Role.WORKER,
         level=2,
         change=commands(
@@ -106,12 +156,14 @@ FAULTS = (
         title="another node leads the swarm, and the manager is a worker now",
         symptom="nothing for users; the manager answers no `docker service` any more",
         hop=Hop.CLUSTER,
-        first=("C2-leader[{manager}]", "C3-roles[{manager}]"),
+        first="C2-leader[{manager}]",
+        also=("C3-roles[{manager}]",),
         role=Role.WORKER,
         level=2,
         change=surgery(
             on_manager("docker node promote {node} >/dev/null"),
-            on_manager("docker node demote {manager} >/dev/null"),
+            # Not before the new one keeps the swarm's state as well: that would lose quorum.
+            on_manager("until docker node demote {manager} >/dev/null 2>&1; do sleep 1; done"),
             present=on_manager("! docker node ls >/dev/null 2>&1"),
         ),
         bites=Shown(
@@ -125,7 +177,7 @@ FAULTS = (
         title="a node was drained and forgotten",
         symptom="all replicas run on the other nodes; all requests are answered",
         hop=Hop.CLUSTER,
-        first=("C1-member[{node}]",),
+        first="C1-member[{node}]",
         role=Role.WORKER,
         level=1,
         change=surgery(
@@ -142,7 +194,7 @@ FAULTS = (
         title="a node's cable to the others is out",
         symptom="requests fail for some seconds, until swarm has started its replica elsewhere",
         hop=Hop.CLUSTER,
-        first=("C11-link[{node}]",),
+        first="C11-link[{node}]",
         role=Role.WORKER,
         level=1,
         change=surgery(
@@ -157,7 +209,7 @@ FAULTS = (
         title="a node joined with the address of its NAT interface, which every node has",
         symptom="all nodes are Ready, and requests between them hang",
         hop=Hop.CLUSTER,
-        first=("C5-advertise[{node}]",),
+        first="C5-advertise[{node}]",
         role=Role.WORKER,
         level=3,
         change=surgery(
@@ -182,7 +234,7 @@ FAULTS = (
         title="the ingress network is gone",
         symptom="nothing answers, and publishing fails: no ingress network is present",
         hop=Hop.CLUSTER,
-        first=("C8-gossip[{nodes}]",),
+        first="C8-gossip[{nodes}]",
         role=Role.MANAGER,
         level=1,
         change=surgery(
@@ -204,7 +256,7 @@ FAULTS = (
         title="somebody has scaled the service down",
         symptom="one replica answers everything; `docker service ls` shows 1/1",
         hop=Hop.SERVICE,
-        first=("S1-replicas[{manager}]",),
+        first="S1-replicas[{manager}]",
         role=Role.MANAGER,
         level=1,
         change=surgery(
@@ -219,7 +271,7 @@ FAULTS = (
         title="the program ends as soon as it is started",
         symptom="one replica answers everything; of the other, task after task fails",
         hop=Hop.SERVICE,
-        first=("S1-replicas[{manager}]",),
+        first="S1-replicas[{manager}]",
         role=Role.MANAGER,
         level=1,
         change=surgery(
@@ -242,7 +294,7 @@ FAULTS = (
         title="a node does not have the service's image",
         symptom="nothing yet: the next replica that is placed there is rejected",
         hop=Hop.SERVICE,
-        first=("S3-image[{node}]",),
+        first="S3-image[{node}]",
         role=Role.WORKER,
         level=2,
         change=commands(
@@ -262,7 +314,7 @@ FAULTS = (
         title="the service is published with a wrong target port",
         symptom="every request is refused, through every node",
         hop=Hop.SERVICE,
-        first=("S4-port[{manager}]",),
+        first="S4-port[{manager}]",
         also=("T1-redirect[{slots}]",),
         role=Role.MANAGER,
         level=1,
@@ -285,7 +337,7 @@ FAULTS = (
         title="the port is published with mode=host, past the routing mesh",
         symptom="each node answers by its own replica only, and a node without one not at all",
         hop=Hop.SERVICE,
-        first=("S4-port[{manager}]",),
+        first="S4-port[{manager}]",
         role=Role.MANAGER,
         level=2,
         change=surgery(
@@ -306,7 +358,7 @@ FAULTS = (
         title="the service writes no log",
         symptom="all requests are answered, and `docker service logs` shows nothing",
         hop=Hop.TRAFFIC,
-        first=("R5-log[{nodes}]",),
+        first="R5-log[{nodes}]",
         role=Role.MANAGER,
         level=2,
         change=surgery(

@@ -108,9 +108,11 @@ class Fault:
         title: What is the matter, in a user's words.
         symptom: What a user sees.
         hop: The station that is broken.
-        first: The verdicts that name it, as "CHECK[subject]"; the first one in path order is to
-            be named first. The subject is a template. Empty when no check sees the fault.
+        first: The verdict the diagnosis is to name first, as "CHECK[subject]". The subject is a
+            template; where it stands for several, the first one in path order is meant.
+        tie: Why any of several may be named first; empty where only the first one is right.
         also: Further verdicts on facts that fail with it, because they look at the same thing.
+        later: Checks on facts that fail as well when it lasts, or where machines are slow.
         felt: Checks that try something and fail because of it.
         role: Where it can be.
         level: 1 shows at once to one command, 2 takes a look at the right place, 3 is subtle.
@@ -123,19 +125,21 @@ class Fault:
     title: str
     symptom: str
     hop: Hop
-    first: tuple[str, ...]
+    first: str
     role: Role
     level: int
     change: Change
     bites: Requests | Shown
     source: str
     also: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
     felt: tuple[str, ...] = ()
+    tie: str = ""
 
     @property
-    def checks(self) -> tuple[str, ...]:
-        """The ids of the checks that name it, in path order, without their subjects."""
-        return tuple(dict.fromkeys(verdict.partition("[")[0] for verdict in self.first))
+    def check(self) -> str:
+        """The id of the check that names it."""
+        return self.first.partition("[")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,7 @@ VALUES: Mapping[str, Callable[[Place], str]] = {
     "other_mark": lambda p: str(p.situation.known_mark(p.node) + 4096),
     "subnet": lambda p: str(p.situation.ingress(p.node).subnets[0]),
     "own": lambda p: str(p.situation.ingress_address(p.node)),
+    "others_own": lambda p: str(p.situation.ingress_address(p.named(On.OTHER))),
     "nobody": lambda p: str(p.situation.ingress(p.node).subnets[0].broadcast_address - 1),
     "add_backends": _add_backends,
     "overlay_ns": lambda p: _overlay(p).by_hand.strip(),

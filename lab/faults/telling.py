@@ -102,10 +102,17 @@ def table(faults: Sequence[Fault]) -> str:
         "| --- | ---: | --- | --- | --- | --- | --- |",
     ]
     for fault in faults:
-        checks = ", ".join(fault.checks) or "no check"
         heal = "commands" if fault.change.is_exact else "reset"
         thread = _cited(fault)
-        cells = (f"`{fault.id}`", fault.level, fault.title, fault.symptom, checks, heal, thread)
+        cells = (
+            f"`{fault.id}`",
+            fault.level,
+            fault.title,
+            fault.symptom,
+            fault.check,
+            heal,
+            thread,
+        )
         lines.append(f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in cells)} |")
     return "\n".join(lines)
 
@@ -149,7 +156,7 @@ def _content(fault: Fault, entries: Sequence[Entry]) -> dict[str, object]:
         "symptom": fault.symptom,
         "level": fault.level,
         "hop": str(fault.hop),
-        "named_by": list(fault.checks),
+        "named_by": [fault.check],
         "where": str(fault.role),
         "heal": "commands" if fault.change.is_exact else "reset",
         "source": fault.source,

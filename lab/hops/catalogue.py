@@ -66,9 +66,14 @@ BESIDE_THE_WAY = frozenset(
         "B2-mark-value",
         "B3-vip-mark",
         "B6-backends-value",
+        "B16-idle",
     }
 )
-"""Checks that may fail while packets still find their way: never the reason for a later one."""
+"""Checks that may fail while packets still find their way: not the reason for a later one.
+
+Some are where nothing else is: rules that nobody sees (C9-backend) may drop anything, and a
+manager that is none any more (C2-leader, C3-roles) has no control port and no logs.
+"""
 
 AT_THE_OTHER_END = frozenset({"C10-control-in", "C11-link", "F1-vxlan", "F2-tunnel-in"})
 """Checks that matter on every node: gossip, link and tunnel have two ends."""

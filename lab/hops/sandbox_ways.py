@@ -3,6 +3,7 @@
 from dataclasses import replace
 from ipaddress import IPv4Address
 
+from lab.errors import FactUnavailable
 from lab.facts.addresses import Interface, Route
 from lab.facts.iptables import Ruleset
 from lab.hops.flows import CLIENT_PORT, Stage, pass_all
@@ -11,6 +12,9 @@ from lab.hops.netfilter import Packet
 from lab.hops.situation import Situation
 from lab.hops.surroundings import gateway
 from lab.hops.verdict import Check, Finding, Hop, Scope
+
+IDLE_S = 900
+"""After how long the kernel's IPVS forgets an idle connection of TCP, if nobody says otherwise."""
 
 
 @judge(
@@ -92,7 +96,11 @@ def vip_is_an_alias(situation: Situation, name: str) -> Finding:
     )
 )
 def ingress_addresses_are_unique(situation: Situation, _: str) -> Finding:
-    """Collect all addresses of the ingress network and look for one that is held twice."""
+    """Collect all addresses of the ingress network and look for one that is held twice.
+
+    Docker knows whom it gave an address; the kernels know who has it. A virtual address is an
+    alias in every sandbox.
+    """
     vip = situation.vip()
     holders: dict[IPv4Address, list[str]] = {vip: ["the virtual address"]}
     for spec in situation.topology.nodes:
@@ -101,6 +109,10 @@ def ingress_addresses_are_unique(situation: Situation, _: str) -> Finding:
     for task in situation.cluster.running_tasks:
         if task.ingress_address is not None:
             holders.setdefault(task.ingress_address, []).append(f"slot {task.slot}")
+    for spec in situation.topology.nodes:
+        for address in _held_beside_its_own(situation, spec.name):
+            if address in holders and address != vip:
+                holders[address].append(f"the sandbox of {spec.name}")
     twice = [f"{a}: {' and '.join(who)}" for a, who in sorted(holders.items()) if len(who) > 1]
     return Finding(
         ok=not twice,
@@ -227,6 +239,37 @@ def sandbox_knows_the_ways(situation: Situation, name: str) -> Finding:
     )
 
 
+@judge(
+    Check(
+        "B16-idle",
+        Hop.SANDBOX,
+        Scope.NODE,
+        "IPVS keeps connections that are idle for at least as long as it does by itself",
+        cause="somebody ran ipvsadm --set: a connection that is idle for longer is dead, and "
+        "neither end is told",
+        see="nsenter --net=/var/run/docker/netns/ingress_sbox ipvsadm -l --timeout",
+    )
+)
+def idle_connections_are_kept(situation: Situation, name: str) -> Finding:
+    """Compare the timeout of TCP with the one the kernel starts with."""
+    timeouts = situation.sandbox(name).timeouts
+    if timeouts is None:
+        raise FactUnavailable(f"{name}: the timeouts of IPVS in the sandbox were not read")
+    return Finding(
+        ok=timeouts.tcp_s >= IDLE_S,
+        expected=f"{IDLE_S} s or more",
+        found=f"{timeouts.tcp_s} s",
+        evidence=(timeouts.raw,),
+    )
+
+
+def _held_beside_its_own(situation: Situation, name: str) -> tuple[IPv4Address, ...]:
+    """Return the addresses on the sandbox's link to the overlay, but for the node's own."""
+    overlay, own = _overlay(situation, name), situation.ingress_address(name)
+    held = (a.ip for a in overlay.addresses) if overlay else ()
+    return tuple(ip for ip in held if isinstance(ip, IPv4Address) and ip != own)
+
+
 def _overlay(situation: Situation, name: str) -> Interface | None:
     return situation.sandbox(name).interface_with(situation.ingress_address(name))
 
@@ -299,4 +342,5 @@ JUDGES = (
     nat_does_not_balance,
     sandbox_drops_nothing,
     sandbox_knows_the_ways,
+    idle_connections_are_kept,
 )

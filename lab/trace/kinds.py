@@ -59,6 +59,7 @@ KINDS: Mapping[Key, Kind] = {
         (
             *("B4-ipvs", "B5-backends", "B6-backends-value", "B7-masq", "B8-weight"),
             "B13-not-nat",
+            "B16-idle",
         ),
         "hop-4-ipvs-chooses",
     ),

@@ -224,9 +224,23 @@ def test_the_table_of_needs_names_checks_and_has_no_circle() -> None:
 
 
 def test_rules_beside_the_way_are_nobodys_reason_on_packets() -> None:
-    """C4 and S3 do hinder rules and tasks, which then hinder packets."""
-    direct = {n.rstrip("*!") for c, needs in NEEDS.items() if c in TRIED for n in needs}
+    """C4 and S3 do hinder rules and tasks, which hinder packets; others only in reserve."""
+    direct = {n.rstrip("*") for c, needs in NEEDS.items() if c in TRIED for n in needs}
     assert not direct & BESIDE_THE_WAY
+    in_reserve = {n.rstrip("*!") for n in direct if n.endswith("!")}
+    assert in_reserve & BESIDE_THE_WAY == {"C2-leader", "C3-roles", "C9-backend"}
+
+
+def test_rules_nobody_sees_are_to_blame_only_where_no_rule_that_is_seen_is() -> None:
+    warned = ("Warning: iptables-legacy tables",)
+    legacy = a.host_rules(NODE_B, lambda r: replace(r, warnings=warned))
+    (hop,) = diagnose(a.both(legacy, unanswered)(healthy())).broken
+    assert (hop.verdict.check, hop.is_beside) == ("C9-backend", False)
+    (hop,) = diagnose(legacy(healthy())).broken
+    assert hop.is_beside
+    unmarked = a.sandbox_rules(NODE_B, a.without("--dport 5000"))
+    broken = diagnose(a.both(legacy, unmarked, unanswered)(healthy())).broken
+    assert [h.verdict.check for h in broken] == ["B1-mark", "C9-backend"]
 
 
 def test_every_check_of_rules_has_a_repair_or_a_reason_not_to() -> None:

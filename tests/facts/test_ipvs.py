@@ -6,10 +6,12 @@ from lab.errors import UnreadableOutput
 from lab.facts.ipvs import (
     Backend,
     Forwarding,
+    Timeouts,
     Traffic,
     VirtualService,
     parse_ipvsadm,
     parse_proc_ip_vs,
+    parse_timeouts,
 )
 from tests.facts.captures import captured
 
@@ -149,3 +151,14 @@ def test_proc_without_a_heading_is_said() -> None:
     assert parse_proc_ip_vs(PROC_EMPTY) == ()
     with pytest.raises(UnreadableOutput, match="heading"):
         parse_proc_ip_vs("")
+
+
+def test_timeouts() -> None:
+    line = "Timeout (tcp tcpfin udp): 900 120 300"
+    assert parse_timeouts(captured("ipvsadm/timeouts")) == Timeouts(900, 120, 300, line)
+
+
+@pytest.mark.parametrize("text", ["", "Timeout (tcp tcpfin udp): 900 120", "ipvsadm: no such"])
+def test_timeouts_that_are_none(text: str) -> None:
+    with pytest.raises(UnreadableOutput, match="unknown form"):
+        parse_timeouts(text)

@@ -12,6 +12,7 @@ from lab.faults import acting, journal
 from lab.faults.journal import Progress
 from lab.faults.model import Change, Injected, On, Role, Shown, Step
 from lab.faults.patient import Patient
+from lab.faults.place import Place
 from lab.steps import Steps
 from lab.topology import Topology
 from tests.conftest import Dirs
@@ -288,3 +289,12 @@ def test_a_write_that_fails_leaves_the_journal_as_it_was(
         inject(world, "manager")
     assert [str(entry) for entry in journal.read(world.home)] == ["two-files on worker"]
     assert files(world, "manager") == []
+
+
+def test_a_place_that_was_seen_just_now_is_not_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Patient, "look", lambda patient: pytest.fail("it was looked at"))
+    place = Place(healthy(), "manager")
+    assert acting.inject("article", TWO, place, QUIET, shells=world.open).node == "manager"
+    assert files(world, "manager") == ["one-5000", "two-5000"]

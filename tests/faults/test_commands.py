@@ -1,4 +1,4 @@
-"""`invoke lab.break`, `lab.heal` and `lab.faults` as they are typed."""
+"""`invoke lab.break`, `lab.heal`, `lab.faults` and `lab.matrix` as they are typed."""
 
 import json
 from datetime import UTC, datetime
@@ -49,6 +49,9 @@ def broken(home: LabHome) -> None:
         ("lab.heal", 7, "There is no lab named article"),
         ("lab.heal vxlan-blocked", 7, "There is no lab named article"),
         ("lab.faults --look", 7, "There is no lab named article"),
+        ("lab.matrix --only mark-lost,no-such-thing", 2, "There is no fault 'no-such-thing'"),
+        ("lab.matrix --runs some", 2, "expected a whole number"),
+        ("lab.matrix --lab nowhere", 7, "There is no lab named nowhere"),
         ("lab.faults -o xml", 2, "--output cannot be 'xml'"),
     ],
 )

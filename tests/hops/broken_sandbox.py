@@ -1,6 +1,7 @@
 """Broken sandboxes: marks, IPVS, SNAT, routes."""
 
 from dataclasses import replace
+from ipaddress import IPv4Interface
 
 from lab.facts.ipvs import Forwarding
 from tests.hops import altering as a
@@ -114,6 +115,19 @@ SANDBOX = (
         "R6-source[worker]",
     ),
     b.mutation(
+        "the sandbox has the address of another one",
+        b.interfaces(
+            NODE_B,
+            "sandbox",
+            lambda i: (
+                replace(i, addresses=(*i.addresses, IPv4Interface("10.0.0.2/32")))
+                if "10.0.0.3" in map(str, (held.ip for held in i.addresses))
+                else i
+            ),
+        ),
+        "B11-unique[manager]",
+    ),
+    b.mutation(
         "the sandbox does not forward",
         a.settings(NODE_B, "sandbox", net__ipv4__ip_forward="0"),
         "B12-forwarding[worker]",
@@ -147,5 +161,10 @@ SANDBOX = (
             routes=lambda found: b.drop(found, lambda r: r.destination.prefixlen > 0),
         ),
         "B15-way-back[worker]",
+    ),
+    b.mutation(
+        "IPVS forgets idle connections soon",
+        a.inside(NODE_B, "sandbox", timeouts=lambda found: replace(found, tcp_s=2)),
+        "B16-idle[worker]",
     ),
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from lab.facts.batch import parse_batch
 from lab.facts.gather import join_readings
 from lab.facts.iptables import Rule, Ruleset
-from lab.facts.ipvs import Backend, VirtualService
+from lab.facts.ipvs import Backend, VirtualService, parse_timeouts
 from lab.facts.model import ClusterFacts, NodeCounters, NodeFacts
 from lab.facts.node import read_node
 from lab.hops.observations import (
@@ -44,7 +44,7 @@ def healthy() -> Situation:
         )
         for node in ("manager", "worker")
     ]
-    cluster = same_image(join_readings(readings, service="hello-a"))
+    cluster = with_timeouts(same_image(join_readings(readings, service="hello-a")))
     situation = Situation(cluster, load_topology(default_topology_path()))
     return replace(situation, reach=reach(situation), traffic=traffic(situation))
 
@@ -53,6 +53,17 @@ def same_image(cluster: ClusterFacts) -> ClusterFacts:
     """The nodes that were captured had each imported the image themselves: two ids."""
     images = cluster.nodes[0].images
     return replace(cluster, nodes=tuple(replace(node, images=images) for node in cluster.nodes))
+
+
+def with_timeouts(cluster: ClusterFacts) -> ClusterFacts:
+    """When these nodes were captured, nobody asked IPVS for its timeouts; this is what it says."""
+    timeouts = parse_timeouts((CAPTURED.parent / "ipvsadm" / "timeouts.txt").read_text())
+
+    def told(node: NodeFacts) -> NodeFacts:
+        assert node.sandbox is not None
+        return replace(node, sandbox=replace(node.sandbox, timeouts=timeouts))
+
+    return replace(cluster, nodes=tuple(map(told, cluster.nodes)))
 
 
 def reach(situation: Situation) -> tuple[Reach, ...]:

@@ -36,6 +36,7 @@ HOLD_WITHOUT_A_SERVICE = {
     "H11-route",
     "H12-no-shadow",
     "B15-way-back",
+    "B16-idle",
     "F1-vxlan",
     "F2-tunnel-in",
     "F3-mtu",
