@@ -29,6 +29,8 @@ from lab.facts.gather import join_readings
 from lab.facts.model import ClusterFacts
 from lab.facts.node import read_node
 from lab.hops.catalogue import JUDGES, judge_all
+from lab.hops.cluster import reaches_the_others
+from lab.hops.observations import Reach
 from lab.hops.surroundings import slots
 from lab.host_shell import shell_to
 from lab.inventory import HostSpec, Inventory
@@ -269,3 +271,38 @@ def test_all_verdicts_can_be_asked_for() -> None:
     hosts = look("web", "8080")
     with pytest.raises(LabError):  # nothing was probed
         list(judge_all(hosts.place.situation(hosts.facts)))
+
+
+@pytest.mark.parametrize(
+    ("capture", "version", "chain"),
+    [
+        ("manager-engine20", "20.10.24+dfsg1", "FORWARD"),
+        ("worker-engine28", "28.5.2+dfsg4", "DOCKER-FORWARD"),
+    ],
+)
+def test_older_and_newer_engines_lay_their_rules_out_otherwise_and_are_whole(
+    capture: str, version: str, chain: str
+) -> None:
+    name = capture.partition("-")[0]
+    facts = join_readings([read_node(batch(capture), service="web")], service="web")
+    (node,) = facts.nodes
+    assert node.engine_version == version
+    jumps = [r.chain for r in node.host.rules.rules if r.jump == "DOCKER-INGRESS"]
+    assert chain in jumps
+    hosts = inventory(HostSpec(name=name))
+    shells = (shell_to(hosts.hosts[0], hosts, Path("/x")),)
+    seen = _attach(Wish(FILE, "web", ""), hosts, shells, facts, {})
+    found = diagnose(seen.place.situation(facts))
+    assert [str(hop.verdict) for hop in found.broken] == []
+    assert sum(v.ok for v in found.verdicts) > 50
+
+
+def test_a_swarm_of_one_has_nobody_to_reach() -> None:
+    facts = join_readings([read_node(batch("worker-engine28"), service="web")], service="web")
+    hosts = inventory(HostSpec(name="worker"))
+    shells = (shell_to(hosts.hosts[0], hosts, Path("/x")),)
+    place = _attach(Wish(FILE, "web", ""), hosts, shells, facts, {}).place
+    alone = replace(place.situation(facts), reach=(Reach("worker", (), (), ()),))
+    verdict = reaches_the_others(alone, "worker")
+    assert verdict.ok
+    assert verdict.expected == "nothing: there is no other node"

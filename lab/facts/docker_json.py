@@ -142,7 +142,10 @@ def _endpoint(container_id: str, record: Record) -> NetworkEndpoint:
 def _gossip_service(name: str, record: Record) -> GossipService:
     return GossipService(
         name=name,
-        virtual_address=record.parsed("VIP", IPv4Address),
+        # A nil address of Go is "<nil>" in 20.10 and "" in 26.1.
+        virtual_address=None
+        if record.text("VIP", "") == "<nil>"
+        else record.parsed("VIP", IPv4Address),
         fwmark=record.number("LocalLBIndex"),
         tasks=tuple(
             GossipTask(
