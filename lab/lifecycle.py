@@ -9,7 +9,7 @@ from lab.access import close_connections
 from lab.errors import Conflict, LabError, NotRunning, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
 from lab.node import Connect, connected
-from lab.providers import DEFAULT_PROVIDER, MachineState, provider_named
+from lab.providers import DEFAULT_PROVIDER, PROVIDERS, MachineState, provider_named
 from lab.saved import clear_leftovers
 from lab.service import Entry, ask_from_here, await_entries, await_running
 from lab.snapshot import Snapshot, Unusable, read_snapshot
@@ -346,9 +346,10 @@ def _replace(home: LabHome, state: LabState, snapshot: Snapshot, steps: Steps) -
 def _remove(home: LabHome) -> None:
     """Take everything of a lab away, from what the disk and the process table say."""
     try:
-        provider = provider_named(home.load().provider)
-    except LabError:
-        provider = provider_named(DEFAULT_PROVIDER)
+        names: Collection[str] = (home.load().provider,)
+    except LabError:  # whose machines they are is known to the one that made them
+        names = tuple(PROVIDERS)
     close_connections(home.ssh_config, home.runtime)
-    provider.destroy(home)
+    for name in names:
+        provider_named(name).destroy(home)
     home.remove()

@@ -136,7 +136,13 @@ def _qemu() -> Provider:
     return QemuProvider()
 
 
-PROVIDERS: Mapping[str, Callable[[], Provider]] = {"qemu": _qemu}
+def _vagrant() -> Provider:
+    from lab.providers.vagrant import VagrantProvider
+
+    return VagrantProvider()
+
+
+PROVIDERS: Mapping[str, Callable[[], Provider]] = {"qemu": _qemu, "vagrant": _vagrant}
 
 
 def provider_named(name: str) -> Provider:
