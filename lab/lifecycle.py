@@ -9,7 +9,7 @@ from lab.access import close_connections
 from lab.errors import Conflict, LabError, NotRunning, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
 from lab.node import Connect, connected
-from lab.providers import DEFAULT_PROVIDER, PROVIDERS, MachineState, provider_named
+from lab.providers import DEFAULT_PROVIDER, MachineState, provider_named, provider_names
 from lab.saved import clear_leftovers
 from lab.service import Entry, ask_from_here, await_entries, await_running
 from lab.snapshot import Snapshot, Unusable, read_snapshot
@@ -300,8 +300,7 @@ def _plan(home: LabHome, wish: Wish, earlier: LabState | None) -> LabState:
 
 def _make(home: LabHome, plan: LabState, wish: Wish, steps: Steps, connect: Connect) -> LabState:
     """Make a lab as far as is wished, from a snapshot if there is one, else by booting."""
-    if home.exists() or home.runtime.exists():
-        _remove(home)
+    _remove(home)
     state = None if wish.cold else warm.start(home, plan, wish.until, steps)
     if state is None:
         from lab import cold  # with everything Docker needs: half a second
@@ -345,10 +344,12 @@ def _replace(home: LabHome, state: LabState, snapshot: Snapshot, steps: Steps) -
 
 def _remove(home: LabHome) -> None:
     """Take everything of a lab away, from what the disk and the process table say."""
+    if not (home.exists() or home.runtime.exists()):
+        return
     try:
         names: Collection[str] = (home.load().provider,)
     except LabError:  # whose machines they are is known to the one that made them
-        names = tuple(PROVIDERS)
+        names = provider_names()
     close_connections(home.ssh_config, home.runtime)
     for name in names:
         provider_named(name).destroy(home)

@@ -29,7 +29,14 @@ TAG = "node-test:latest"
 NEEDED = ("bin", "etc", "lib", "lib64", "sbin", "usr", "var/lib/dpkg/info")
 """Where the files lie that the container image is cut out of."""
 
-USELESS = ("etc/shadow*", "etc/ssh", "usr/lib/firmware", "usr/lib/modules", "usr/share", "usr/src")
+USELESS = (
+    "etc/shadow*",
+    "etc/ssh",
+    "usr/lib/firmware",
+    "usr/lib/modules",
+    "usr/share/*",
+    "usr/src",
+)
 
 
 def main() -> None:

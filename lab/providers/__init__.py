@@ -145,6 +145,11 @@ def _vagrant() -> Provider:
 PROVIDERS: Mapping[str, Callable[[], Provider]] = {"qemu": _qemu, "vagrant": _vagrant}
 
 
+def provider_names() -> tuple[str, ...]:
+    """Return the names of all providers."""
+    return tuple(PROVIDERS)
+
+
 def provider_named(name: str) -> Provider:
     """Return a provider by its name.
 
@@ -155,5 +160,5 @@ def provider_named(name: str) -> Provider:
         return PROVIDERS[name]()
     except KeyError as error:
         raise UsageError(
-            f"There is no provider named {name}", details=f"known: {', '.join(PROVIDERS)}"
+            f"There is no provider named {name}", details=f"known: {', '.join(provider_names())}"
         ) from error
