@@ -1,11 +1,11 @@
 # `make` lists what there is. Everything else is an Invoke task: `.venv/bin/invoke --list`.
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint types unit setup setup-dev
+.PHONY: help up down test test-vagrant lint types unit setup setup-dev
 
 ARGS ?=
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 up: setup ## bring up the lab; installs what is missing first (ARGS="--name mine")
 	@.venv/bin/invoke lab.up $(ARGS)
@@ -15,6 +15,9 @@ down: setup ## remove the lab
 
 test: setup-dev ## run all tests: style, types, unit tests, and the checks against a lab of its own
 	@sh scripts/test.sh
+
+test-vagrant: setup-dev ## test the Vagrant provider with libvirt, which must be installed
+	@.venv/bin/pytest -m vagrant tests/live/test_vagrant.py
 
 lint: setup-dev ## look for mistakes and untidy code
 	@.venv/bin/ruff check

@@ -333,8 +333,9 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
     from lab.steps import Steps
 
     as_json = wants_json(c, output)
-    scenarios = benchmark.chosen(only)
-    found = benchmark.measure(scenarios, count("--runs", runs, least=1), Steps())
+    times, steps = count("--runs", runs, least=1), Steps()
+    scenarios = benchmark.possible(benchmark.chosen(only), steps)
+    found = benchmark.measure(scenarios, times, steps)
     file = benchmark.save(found)
     if as_json:
         report.print_json(benchmark.SCHEMA, found)

@@ -19,13 +19,15 @@ from pathlib import Path
 
 from lab import lifecycle
 from lab.bench_chart import bars, svg
-from lab.errors import CommandFailed, UsageError
+from lab.errors import CommandFailed, LabError, UsageError
 from lab.parallel import on_all
 from lab.paths import cache_dir, private_dir
 from lab.process import memory_mib, run
+from lab.providers import DEFAULT_PROVIDER, provider_named
 from lab.providers.floor import seconds_to_init
 from lab.providers.qemu_command import QEMU
 from lab.steps import Steps
+from lab.topology_file import load_named_topology
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = "lab.bench/v2"
@@ -38,16 +40,19 @@ class Scenario:
 
     In a run of it the lab comes up cold (nothing is saved yet), then warm, from the snapshot the
     cold start left, then with the golden machine alone. ``crowd`` labs come up from it at once.
+    A provider without snapshots comes up cold only.
     """
 
     title: str
     topology: str
     fresh: bool = False
     crowd: int = 0
+    provider: str = DEFAULT_PROVIDER
 
 
 SCENARIOS = (
     Scenario("2 nodes", "article", crowd=8),
+    Scenario("2 nodes, Vagrant", "article", provider="vagrant"),
     Scenario("4 nodes", "four-nodes"),
     Scenario("8 nodes", "eight-nodes"),
     Scenario("2 nodes, image to build", "article", fresh=True),
@@ -77,6 +82,27 @@ def chosen(only: str) -> tuple[Scenario, ...]:
         titles = "; ".join(scenario.title for scenario in SCENARIOS)
         raise UsageError(f"No scenario is named {only!r}", details=f"there are: {titles}")
     return found
+
+
+def possible(scenarios: Sequence[Scenario], steps: Steps) -> tuple[Scenario, ...]:
+    """Return the scenarios that this machine can carry; tell about the others.
+
+    Raises:
+        LabError: It can carry none.
+    """
+    found, obstacle = [], None
+    for scenario in scenarios:
+        try:
+            topology = load_named_topology(scenario.topology)
+            provider_named(scenario.provider).preflight(topology)
+        except LabError as error:
+            obstacle = error
+            steps.note(f"{scenario.title} is left out: {error.brief}")
+        else:
+            found.append(scenario)
+    if obstacle is not None and not found:
+        raise obstacle
+    return tuple(found)
 
 
 def measure(scenarios: Sequence[Scenario], runs: int, steps: Steps) -> dict[str, object]:
@@ -153,6 +179,8 @@ def _measure_once(scenario: Scenario, series: Series) -> None:
             bench.up("cold", lab)
             series.add("second lab.up (s)", _invoke("lab.up", "--name", lab, env=env)[0])
             series.add("pytest checks/, cold lab (s)", _checks(lab, env))
+            if provider_named(scenario.provider).snapshots is None:
+                return
             bench.down(lab)
             bench.up("warm", lab)
             series.add("pytest checks/, warm lab (s)", _checks(lab, env))
@@ -173,8 +201,9 @@ class _Bench:
     env: Mapping[str, str]
 
     def up(self, how: str, name: str) -> None:
-        words = ("lab.up", "--name", name, "--topology", self.scenario.topology)
-        seconds, text = _invoke(*words, "--output", "json", env=self.env)
+        words = ("--name", name, "--topology", self.scenario.topology)
+        by = ("--provider", self.scenario.provider, "--output", "json")
+        seconds, text = _invoke("lab.up", *words, *by, env=self.env)
         self.series.add(f"lab.up, {how} (s)", seconds)
         for what, value in _details(json.loads(text)):
             self.series.add(f"- {how}: {what}", value)

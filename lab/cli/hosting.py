@@ -12,7 +12,7 @@ from lab.errors import UsageError
 
 @task(
     help={
-        "topology": "judge for this topology (LAB_TOPOLOGY, default: article)",
+        "topology": "judge for this topology (LAB_TOPOLOGY)",
         "provider": "look at what this provider needs (LAB_PROVIDER, default: qemu)",
         "start": "start libvirt's daemons first, on a machine without systemd",
         "stop": "stop what --start started",

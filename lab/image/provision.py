@@ -61,14 +61,14 @@ def own_files(environment: Mapping[str, str]) -> tuple[Entry, ...]:
 
     They are those of ``lab.providers.node_files``, without the host key: the machine has one.
     """
-    hosts = f"127.0.0.1 localhost\n{environment['LAB_HOSTS']}\n"
-    key = f"{environment['LAB_KEY']}\n"
+    hosts = f"127.0.0.1 localhost\n{environment['NODE_HOSTS']}\n"
+    key = f"{environment['NODE_KEY']}\n"
     files = (
         Entry("etc/hosts", content=hosts.encode()),
         Entry("root/.ssh", mode=0o700),
         Entry("root/.ssh/authorized_keys", content=key.encode(), mode=0o600),
     )
-    manager = environment["LAB_MANAGER"]
+    manager = environment["NODE_MANAGER"]
     if not manager:
         return files
     server = f"server {manager} iburst minpoll -2 maxpoll 4\n"

@@ -26,7 +26,9 @@ case "$1 $2" in
     for node in manager worker; do
         mkdir -p "$VAGRANT_DOTFILE_PATH/machines/$node/libvirt"
         echo "uuid-$node" > "$VAGRANT_DOTFILE_PATH/machines/$node/libvirt/id"
+        echo "uuid-$node" >> "$WORLD/running"
     done ;;
+"destroy --force") : > "$WORLD/running" ;;
 "ssh-config ") cat "$WORLD/ssh-config" ;;
 "box add")
     version=$(sed -n 's/.*"version": "\\([0-9.]*\\)".*/\\1/p' "$3")

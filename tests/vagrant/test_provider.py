@@ -15,6 +15,7 @@ from lab.steps import Steps
 from lab.topology import Topology
 from lab.topology_file import load_topology
 from tests.conftest import Dirs
+from tests.provider_contract import ProviderContract
 from tests.vagrant.stand_ins import StandIns
 from tests.world import is_everything_gone
 
@@ -22,6 +23,19 @@ from tests.world import is_everything_gone
 @pytest.fixture
 def provider() -> Provider:
     return provider_named("vagrant")
+
+
+class TestContract(ProviderContract):
+    @pytest.fixture(autouse=True)
+    def _machines(self, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A machine runs from ``vagrant up`` to ``vagrant destroy``."""
+
+        def naming(program: str, word: str) -> ProcessId | None:
+            assert program == "qemu-system-x86_64"
+            return ProcessId(1, 1) if word in stand_ins.known("running") else None
+
+        stand_ins.say("running")
+        monkeypatch.setattr("lab.providers.vagrant.naming", naming)
 
 
 def prefix(lab: LabHome) -> str:

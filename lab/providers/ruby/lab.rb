@@ -87,9 +87,9 @@ class Lab
   # Who a node is, for lab/image/provision.py.
   def environment(node)
     {
-      LAB_HOSTS: nodes.map { |other| "#{other.address} #{other.name}" }.join("\n"),
-      LAB_MANAGER: node == manager ? "" : manager.address,
-      LAB_KEY: public_key,
+      NODE_HOSTS: nodes.map { |other| "#{other.address} #{other.name}" }.join("\n"),
+      NODE_MANAGER: node == manager ? "" : manager.address,
+      NODE_KEY: public_key,
     }
   end
 
