@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.errors import CommandFailed, LabError
+from lab.errors import CommandFailed, ProviderFailed
 from lab.process import run
 
 URI = "qemu:///system"
@@ -57,16 +57,23 @@ def remove_named(prefix: str) -> None:
     """Remove all machines, disks and networks whose names begin with a prefix.
 
     Raises:
-        LabError: Something could not be removed; the rest is.
+        ProviderFailed: Something could not be removed; the rest is.
     """
     errors = []
-    for words in _removals(prefix):
-        try:
-            virsh(*words)
-        except CommandFailed as error:
-            errors.append(error)
+    try:
+        for words in _removals(prefix):
+            try:
+                virsh(*words)
+            except CommandFailed as error:
+                errors.append(error)
+    except CommandFailed as error:  # libvirt itself does not answer
+        errors.append(error)
     if errors:
-        raise LabError(errors[0].brief, details=errors[0].details, hint="virsh list --all")
+        raise ProviderFailed(
+            "Not all machines could be removed",
+            details=errors[0].details,
+            hint="invoke lab.doctor --provider vagrant, and when libvirt answers, the same again",
+        )
 
 
 def _removals(prefix: str) -> Iterator[tuple[str, ...]]:

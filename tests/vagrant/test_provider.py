@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab import lifecycle
-from lab.errors import LabError, PreflightFailed, ProviderFailed, UsageError
+from lab.errors import PreflightFailed, ProviderFailed, UsageError
 from lab.home import LabHome
 from lab.process import ProcessId
 from lab.providers import Provider, provider_named
@@ -146,8 +146,9 @@ def test_everything_is_removed_also_what_vagrant_forgot(
     stand_ins.say("volumes", f"{own}worker.img", "mine.img")
     stand_ins.say("fail", "destroy")
     stand_ins.forget()
-    with pytest.raises(LabError, match="virsh failed"):  # so is virsh destroy
-        provider.destroy(lab)
+    with pytest.raises(ProviderFailed, match="Not all machines") as caught:
+        provider.destroy(lab)  # virsh destroy is refused as well
+    assert "destroy is refused" in caught.value.details
     stand_ins.say("fail")
     provider.destroy(lab)
     assert stand_ins.known("domains") == ["sil-00000000-manager", "mine"]
@@ -156,6 +157,17 @@ def test_everything_is_removed_also_what_vagrant_forgot(
     stand_ins.forget()
     provider.destroy(lab)
     assert stand_ins.log == [], "the second call has nothing to do"
+
+
+def test_machines_are_not_forgotten_while_libvirt_is_silent(
+    stand_ins: StandIns, provider: Provider, lab: LabHome, article: Topology, steps: Steps
+) -> None:
+    provider.create(lab, article, steps)
+    stand_ins.program("virsh", "#!/bin/sh\necho 'error: no socket' >&2\nexit 1\n")
+    with pytest.raises(ProviderFailed, match="Not all machines") as caught:
+        provider.destroy(lab)
+    assert "no socket" in caught.value.details
+    assert (lab.path / "vagrant.json").exists(), "the next lab.down finds them"
 
 
 def test_what_vagrant_cannot_remove_virsh_can(

@@ -1,6 +1,7 @@
 """The Vagrantfile and its Ruby: the same lab as Python's, and exactly what it configures."""
 
 import json
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -289,3 +290,12 @@ def test_vagrant_tells_who_asks_for_another_provider(here: Place, tmp_path: Path
     done = vagrant("up", "--provider", "docker", environment=here.environment(PATH=path))
     assert done.returncode != 0
     assert "The lab runs on libvirt or virtualbox, not on docker." in done.stderr
+
+
+def test_every_command_of_the_guide_is_typed_by_the_live_test() -> None:
+    guide = (ROOT / "docs" / "how-to" / "vagrant.md").read_text()
+    live = (ROOT / "tests" / "live" / "test_vagrant.py").read_text()
+    commands = re.findall(r"^\$ (.*)$", guide, re.MULTILINE)
+    assert len(commands) > 10
+    for command in commands:
+        assert command in live or command.startswith("sudo apt-get install "), command
