@@ -33,6 +33,7 @@ class ProviderContract:
         assert list(machines.access) == [node.name for node in article.nodes]
         assert machines.pace >= 1
         assert machines.remark
+        assert lab.runtime.is_dir(), "ssh keeps its sockets there"
         entries = {access.entry for access in machines.access.values()}
         assert len(entries) == len(article.nodes), "each leads to a node of its own"
         for access in machines.access.values():

@@ -14,9 +14,9 @@ from lab.errors import UsageError
     help={
         "topology": "judge for this topology (LAB_TOPOLOGY)",
         "provider": "look at what this provider needs (LAB_PROVIDER, default: qemu)",
+        "output": OUTPUT,
         "start": "start libvirt's daemons first, on a machine without systemd",
         "stop": "stop what --start started",
-        "output": OUTPUT,
     }
 )
 @command
@@ -24,9 +24,9 @@ def doctor(
     c: Context,
     topology: str = "",
     provider: str = "",
+    output: str = "",
     start: bool = False,
     stop: bool = False,
-    output: str = "",
 ) -> None:
     """Look at this machine: what a lab needs, the verdict, the fix."""
     from lab import report

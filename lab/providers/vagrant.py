@@ -66,6 +66,7 @@ class VagrantProvider:
 
         record = load(home) or _plan(steps)
         save(home, topology, record)
+        private_dir(home.runtime)
         count = len(topology.nodes)
         names = ", ".join(node.name for node in topology.nodes)
         client = Client(environment(home, record))
