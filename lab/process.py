@@ -213,6 +213,18 @@ def using(program: str, *paths: Path) -> tuple[ProcessId, ...]:
     return tuple(found)
 
 
+def told(variable: str, value: str) -> tuple[ProcessId, ...]:
+    """Return our own processes in whose environment a variable has a value, but not this one."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(variable) == value:
+                found.append(ProcessId(process.pid, _start_tick(process.pid)))
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+            continue  # gone, or somebody else's
+    return tuple(found)
+
+
 def naming(program: str, word: str) -> ProcessId | None:
     """Return the process, whoever's, that runs ``program`` and has a word in its command line."""
     for process in psutil.process_iter(["name", "cmdline"]):

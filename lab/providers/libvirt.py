@@ -53,15 +53,19 @@ def bridge_of(network: str) -> str:
     return found[1] if found else ""
 
 
-def remove_named(prefix: str) -> None:
+def remove_named(prefix: str, *, shared: str) -> None:
     """Remove all machines, disks and networks whose names begin with a prefix.
+
+    Args:
+        prefix: How they begin.
+        shared: A network of all labs, which goes with the last machine on it.
 
     Raises:
         ProviderFailed: Something could not be removed; the rest is.
     """
     errors = []
     try:
-        for words in _removals(prefix):
+        for words in _removals(prefix, shared):
             try:
                 virsh(*words)
             except CommandFailed as error:
@@ -76,7 +80,7 @@ def remove_named(prefix: str) -> None:
         )
 
 
-def _removals(prefix: str) -> Iterator[tuple[str, ...]]:
+def _removals(prefix: str, shared: str) -> Iterator[tuple[str, ...]]:
     running = virsh("list", "--name").split()
     for machine in virsh("list", "--all", "--name").split():
         if machine.startswith(prefix):
@@ -88,10 +92,14 @@ def _removals(prefix: str) -> Iterator[tuple[str, ...]]:
             yield "vol-delete", "--pool", POOL, disk
     active = virsh("net-list", "--name").split()
     for network in networks():
-        if network.startswith(prefix):
+        if network.startswith(prefix) or (network == shared and not _is_used(network)):
             if network in active:
                 yield "net-destroy", network
             yield "net-undefine", network
+
+
+def _is_used(network: str) -> bool:
+    return "<network connections=" in virsh("net-dumpxml", network)
 
 
 def volumes() -> tuple[str, ...]:

@@ -10,15 +10,17 @@ from lab.home import LabHome
 from lab.image.store import ensure_image
 from lab.parallel import on_all
 from lab.paths import private_dir, write_private
-from lab.process import find_program, missing, naming, resident_mib, run
+from lab.process import end, find_program, missing, naming, resident_mib, run, told
 from lab.providers import Machines, MachineState, Snapshots, libvirt
 from lab.providers.acceleration import choose, forced, remembered
 from lab.providers.qemu_command import QEMU
 from lab.providers.vagrant_boxes import ensure_box
 from lab.providers.vagrant_needs import needs
 from lab.providers.vagrant_places import (
+    DOTFILES,
     Hypervisor,
     Record,
+    dotfiles,
     environment,
     hypervisor,
     key_file,
@@ -26,6 +28,7 @@ from lab.providers.vagrant_places import (
     machine_id,
     prefix,
     save,
+    settings,
     wants_own_box,
 )
 from lab.steps import Steps
@@ -37,6 +40,8 @@ RUNS_AS: Mapping[Hypervisor, str] = {"libvirt": QEMU, "virtualbox": "VBoxHeadles
 """The program behind a machine; it names the machine's UUID on its command line."""
 
 SCAN_S = 60.0
+END_S = 20.0
+"""How long Vagrant may take to end when it is told to."""
 
 
 class VagrantProvider:
@@ -99,6 +104,8 @@ class VagrantProvider:
         if record is None:
             return
         failed = None
+        # A Vagrant whose lab.up was killed goes on making machines.
+        end(told(DOTFILES, str(dotfiles(home))), grace_s=END_S)
         if find_program("vagrant") is not None:
             from lab.providers.vagrant_client import Client
 
@@ -107,7 +114,7 @@ class VagrantProvider:
             except CommandFailed as error:
                 failed = error
         if record.hypervisor == "libvirt":
-            libvirt.remove_named(prefix(home))
+            libvirt.remove_named(prefix(home), shared=settings().shared_network)
         elif failed is not None or find_program("vagrant") is None:
             raise failed or missing("vagrant")
         (home.path / "vagrant.json").unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from lab.topology import Topology
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 VARIABLE = "VAGRANT_DEFAULT_PROVIDER"
+DOTFILES = "VAGRANT_DOTFILE_PATH"
 Hypervisor = Literal["libvirt", "virtualbox"]
 """What Vagrant makes machines with, of what it could; in its own words, a provider."""
 
@@ -27,13 +28,15 @@ class Settings(BaseModel):
     """What the Vagrantfile and this program both need to know (``ruby/settings.json``).
 
     ``topology`` is the one a lab has when nobody names another, ``management`` the network of the
-    first NIC. ``own_box`` is built by ``lab.box``, ``public_box`` comes from Vagrant's registry.
+    first NIC, which libvirt knows under the name ``shared_network``. ``own_box`` is built by
+    ``lab.box``, ``public_box`` comes from Vagrant's registry.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     topology: str
     management: IPv4Network
+    shared_network: str
     own_box: str
     public_box: str
 
@@ -111,7 +114,7 @@ def environment(home: LabHome, record: Record) -> dict[str, str]:
     return {
         **base_environment(),
         **box,
-        "VAGRANT_DOTFILE_PATH": str(dotfiles(home)),
+        DOTFILES: str(dotfiles(home)),
         VARIABLE: record.hypervisor,
         "LAB_ID": home.runtime.name,
         "LAB_TOPOLOGY": str(topology_file(home)),

@@ -48,7 +48,7 @@ case "$1" in
 version) echo "Running hypervisor: QEMU 7.2.22" ;;
 list) cat "$WORLD/domains" ;;
 net-list) cat "$WORLD/networks" ;;
-net-dumpxml) echo "<network><bridge name='virbr7' stp='on'/></network>" ;;
+net-dumpxml) cat "$WORLD/network" ;;
 pool-list) cat "$WORLD/pools" ;;
 pool-dumpxml) echo "<pool type='dir'><target><path>$WORLD/pool</path></target></pool>" ;;
 vol-list) sed "s#.*# & $WORLD/pool/&#" "$WORLD/volumes" ;;
@@ -165,6 +165,7 @@ def standing_in(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
     world.say("plugin", "vagrant-libvirt")
     world.say("pools", "default")
     world.say("routes", "default via 10.0.2.2 dev eth0", "10.0.2.0/24 dev eth0 proto kernel")
+    world.say("network", "<network><bridge name='virbr7' stp='on'/></network>")
     for empty in ("domains", "networks", "volumes", "fail"):
         world.say(empty)
     (directory / "ssh-config").write_text(SSH_CONFIG)

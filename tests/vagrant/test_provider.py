@@ -1,5 +1,7 @@
 """The provider: what it tells Vagrant and virsh, what it hands over, what it removes."""
 
+import os
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from lab import lifecycle
 from lab.errors import PreflightFailed, ProviderFailed, UsageError
 from lab.home import LabHome
-from lab.process import ProcessId
+from lab.process import ProcessId, end, identify, is_alive
 from lab.providers import Provider, provider_named
 from lab.providers.vagrant import VagrantProvider
 from lab.steps import Steps
@@ -142,7 +144,7 @@ def test_everything_is_removed_also_what_vagrant_forgot(
     provider.create(lab, article, steps)
     own = prefix(lab)
     stand_ins.say("domains", f"{own}manager", "sil-00000000-manager", "mine")
-    stand_ins.say("networks", "default", f"{own}link")
+    stand_ins.say("networks", "default", f"{own}link", "swarm-ingress-lab")
     stand_ins.say("volumes", f"{own}worker.img", "mine.img")
     stand_ins.say("fail", "destroy")
     stand_ins.forget()
@@ -168,6 +170,34 @@ def test_machines_are_not_forgotten_while_libvirt_is_silent(
         provider.destroy(lab)
     assert "no socket" in caught.value.details
     assert (lab.path / "vagrant.json").exists(), "the next lab.down finds them"
+
+
+def test_the_network_that_labs_share_stays_while_one_uses_it(
+    stand_ins: StandIns, provider: Provider, lab: LabHome, article: Topology, steps: Steps
+) -> None:
+    provider.create(lab, article, steps)
+    stand_ins.say("networks", "swarm-ingress-lab")
+    stand_ins.say("network", "<network connections='2'></network>")
+    provider.destroy(lab)
+    assert stand_ins.known("networks") == ["swarm-ingress-lab"]
+
+
+def test_a_vagrant_that_outlived_its_lab_up_is_ended_first(
+    stand_ins: StandIns, provider: Provider, lab: LabHome, article: Topology, steps: Steps
+) -> None:
+    provider.create(lab, article, steps)
+    env = dict(os.environ) | {"VAGRANT_DOTFILE_PATH": str(lab.path / "vagrant")}
+    others = dict(os.environ) | {"VAGRANT_DOTFILE_PATH": str(lab.path / "vagrant-2")}
+    with (
+        subprocess.Popen(("/bin/sleep", "60"), env=env) as orphan,
+        subprocess.Popen(("/bin/sleep", "60"), env=others) as another,
+    ):
+        processes = [identify(orphan.pid), identify(another.pid)]
+        try:
+            provider.destroy(lab)
+            assert [is_alive(process) for process in processes] == [False, True]
+        finally:
+            end(processes)
 
 
 def test_what_vagrant_cannot_remove_virsh_can(

@@ -17,7 +17,7 @@ module Machines
     own.random model: "random"
     own.disk_driver cache: "unsafe" # the disk is thrown away with the lab
     own.channel type: "unix", target_name: "org.qemu.guest_agent.0", target_type: "virtio"
-    own.management_network_name = "swarm-ingress-lab"
+    own.management_network_name = lab.settings.fetch("shared_network")
     own.management_network_address = lab.settings.fetch("management")
     general.vm.network :private_network, ip: node.address, netmask: lab.netmask,
                                          auto_config: lab.own_box.nil?,
