@@ -13,6 +13,7 @@ from typing import Literal
 from lab.errors import CommandFailed, LabError
 from lab.process import find_program, run
 from lab.providers import libvirt
+from lab.providers.libvirt_daemons import SYSTEMD
 from lab.providers.vagrant_places import (
     base_environment,
     hypervisor,
@@ -24,7 +25,6 @@ from lab.topology import Topology
 APT = "sudo apt-get install vagrant vagrant-libvirt libvirt-daemon-system"
 KVM = Path("/dev/kvm")
 QEMU_CONF = Path("/etc/libvirt/qemu.conf")
-SYSTEMD = Path("/run/systemd/system")
 HOST_ONLY = IPv4Network("192.168.56.0/21")
 """VirtualBox lets nobody else have a host-only network (its manual, 6.7, since 6.1.28)."""
 
