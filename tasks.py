@@ -15,6 +15,7 @@ from invoke.tasks import task
 from lab.cli.breaking import break_, faults, heal, say
 from lab.cli.bundling import bundle
 from lab.cli.guard import command, complain, message
+from lab.cli.hosting import box, doctor
 from lab.cli.options import (
     NAME,
     OUTPUT,
@@ -300,24 +301,6 @@ def scale(c: Context, replicas: str, name: str | None = None) -> None:
         report.print_entry(entry)
 
 
-@task(help={"topology": "judge for this topology (LAB_TOPOLOGY)", "output": OUTPUT})
-@command
-def doctor(c: Context, topology: str = "", output: str = "") -> None:
-    """Look at this machine: what a lab needs, the verdict, the fix."""
-    from lab import report
-    from lab.doctor import examine, is_healthy
-    from lab.topology_file import load_named_topology
-
-    as_json = wants_json(c, output)
-    findings = examine(load_named_topology(option_value(c, "topology", topology) or None))
-    if as_json:
-        report.print_json("lab.doctor/v1", report.findings_content(findings))
-    else:
-        report.print_findings(findings)
-    if not is_healthy(findings):
-        sys.exit(4)
-
-
 @task(
     help={
         "rebuild": "build it anew",
@@ -364,8 +347,9 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
     from lab.steps import Steps
 
     as_json = wants_json(c, output)
-    scenarios = benchmark.chosen(only)
-    found = benchmark.measure(scenarios, count("--runs", runs, least=1), Steps())
+    times, steps = count("--runs", runs, least=1), Steps()
+    scenarios = benchmark.possible(benchmark.chosen(only), steps)
+    found = benchmark.measure(scenarios, times, steps)
     file = benchmark.save(found)
     if as_json:
         report.print_json(benchmark.SCHEMA, found)
@@ -376,7 +360,7 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
 
 namespace = Collection(bench)
 making = (up, down, reset, snapshot, restore)
-using = (status_, list_, ssh, exec_, logs, scale, doctor, image)
+using = (status_, list_, ssh, exec_, logs, scale, doctor, image, box)
 seeing = (diagnose, trace, capture, bundle)
 breaking = (break_, heal, faults, matrix)
 namespace.add_collection(Collection("lab", *making, *using, *seeing, *breaking))

@@ -18,13 +18,15 @@ from pathlib import Path
 
 from lab import lifecycle
 from lab.bench_chart import bars, svg
-from lab.errors import UsageError
+from lab.errors import LabError, UsageError
 from lab.machine import describe
 from lab.parallel import on_all
 from lab.paths import cache_dir, private_dir
 from lab.process import memory_mib, run
+from lab.providers import DEFAULT_PROVIDER, provider_named
 from lab.providers.floor import seconds_to_init
 from lab.steps import Steps
+from lab.topology_file import load_named_topology
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = "lab.bench/v2"
@@ -37,16 +39,20 @@ class Scenario:
 
     In a run of it the lab comes up cold (nothing is saved yet), then warm, from the snapshot the
     cold start left, then with the golden machine alone. ``crowd`` labs come up from it at once.
+    A provider without snapshots comes up cold only, and beside it the default one, which then
+    boots every machine as well, from the same image.
     """
 
     title: str
     topology: str
     fresh: bool = False
     crowd: int = 0
+    provider: str = DEFAULT_PROVIDER
 
 
 SCENARIOS = (
     Scenario("2 nodes", "article", crowd=8),
+    Scenario("2 nodes, Vagrant", "article", provider="vagrant"),
     Scenario("4 nodes", "four-nodes"),
     Scenario("8 nodes", "eight-nodes"),
     Scenario("2 nodes, image to build", "article", fresh=True),
@@ -76,6 +82,27 @@ def chosen(only: str) -> tuple[Scenario, ...]:
         titles = "; ".join(scenario.title for scenario in SCENARIOS)
         raise UsageError(f"No scenario is named {only!r}", details=f"there are: {titles}")
     return found
+
+
+def possible(scenarios: Sequence[Scenario], steps: Steps) -> tuple[Scenario, ...]:
+    """Return the scenarios that this machine can carry; tell about the others.
+
+    Raises:
+        LabError: It can carry none.
+    """
+    found, obstacle = [], None
+    for scenario in scenarios:
+        try:
+            topology = load_named_topology(scenario.topology)
+            provider_named(scenario.provider).preflight(topology)
+        except LabError as error:
+            obstacle = error
+            steps.note(f"{scenario.title} is left out: {error.brief}")
+        else:
+            found.append(scenario)
+    if obstacle is not None and not found:
+        raise obstacle
+    return tuple(found)
 
 
 def measure(scenarios: Sequence[Scenario], runs: int, steps: Steps) -> dict[str, object]:
@@ -149,10 +176,13 @@ def _measure_once(scenario: Scenario, series: Series) -> None:
             _lend_image(Path(cache))
         bench = _Bench(scenario, series, env)
         try:
-            bench.up("cold", lab)
+            bench.up("cold", lab, scenario.provider)
             series.add("second lab.up (s)", _invoke("lab.up", "--name", lab, env=env)[0])
             series.add("pytest checks/, cold lab (s)", _checks(lab, env))
             bench.down(lab)
+            if provider_named(scenario.provider).snapshots is None:
+                bench.up("default provider, all booted", lab, DEFAULT_PROVIDER, "--cold")
+                return
             bench.up("warm", lab)
             series.add("pytest checks/, warm lab (s)", _checks(lab, env))
             series.add("lab.reset (s)", _invoke("lab.reset", "--name", lab, env=env)[0])
@@ -171,9 +201,9 @@ class _Bench:
     series: Series
     env: Mapping[str, str]
 
-    def up(self, how: str, name: str) -> None:
-        words = ("lab.up", "--name", name, "--topology", self.scenario.topology)
-        seconds, text = _invoke(*words, "--output", "json", env=self.env)
+    def up(self, how: str, name: str, provider: str = DEFAULT_PROVIDER, *options: str) -> None:
+        words = ("--name", name, "--topology", self.scenario.topology, "--provider", provider)
+        seconds, text = _invoke("lab.up", *words, "--output", "json", *options, env=self.env)
         self.series.add(f"lab.up, {how} (s)", seconds)
         for what, value in _details(json.loads(text)):
             self.series.add(f"- {how}: {what}", value)

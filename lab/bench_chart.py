@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WAYS = ("cold", "from the golden machine", "warm")
+WAYS = ("cold", "default provider, all booted", "from the golden machine", "warm")
 """The ways of coming up, as ``lab.bench`` names them in its readings."""
 
 BAR_PX = 22

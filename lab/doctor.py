@@ -15,7 +15,10 @@ from lab.image.build import check_namespaces
 from lab.image.store import Image, current_key, find_image
 from lab.paths import cache_dir, existing_part, expect_room_for_sockets, free_mib, state_dir
 from lab.process import PACKAGE_OF, find_program, memory_mib
+from lab.providers import DEFAULT_PROVIDER
 from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
+from lab.providers.vagrant_needs import needs
+from lab.providers.vagrant_places import prefix
 from lab.saved import stores
 from lab.snapshot import automatic, room_mib
 from lab.topology import Topology
@@ -38,9 +41,9 @@ class Finding:
     fix: str = ""
 
 
-def examine(topology: Topology) -> tuple[Finding, ...]:
-    """Look at everything the default provider needs for this topology; change nothing."""
-    return tuple(_findings(topology))
+def examine(topology: Topology, provider: str = DEFAULT_PROVIDER) -> tuple[Finding, ...]:
+    """Look at everything a provider needs for this topology; change nothing."""
+    return tuple(_findings(topology, provider))
 
 
 def is_healthy(findings: tuple[Finding, ...]) -> bool:
@@ -48,7 +51,7 @@ def is_healthy(findings: tuple[Finding, ...]) -> bool:
     return all(finding.verdict != "bad" for finding in findings)
 
 
-def _findings(topology: Topology) -> Iterator[Finding]:
+def _findings(topology: Topology, provider: str) -> Iterator[Finding]:
     yield _python()
     yield _architecture()
     programs = list(_programs())
@@ -62,9 +65,17 @@ def _findings(topology: Topology) -> Iterator[Finding]:
     yield _memory(topology)
     yield _directory("cache directory", cache_dir(), CACHE_MIB if image else IMAGE_MIB)
     yield _directory("state directory", state_dir(), LAB_MIB)
-    yield _snapshots(topology)
     yield _runtime(topology)
-    yield _ports(len(topology.nodes))
+    if provider == "vagrant":
+        yield from _vagrant(topology)
+    else:
+        yield _snapshots(topology)
+        yield _ports(len(topology.nodes))
+
+
+def _vagrant(topology: Topology) -> Iterator[Finding]:
+    for need in needs(topology, lab_prefix=prefix(lab_home(DEFAULT_NAME))):
+        yield Finding(need.what, need.verdict, need.seen, need.fix)
 
 
 def _python() -> Finding:

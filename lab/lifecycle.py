@@ -10,7 +10,13 @@ from lab.errors import Conflict, LabError, NotRunning, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
 from lab.inventory import Inventory
 from lab.node import Connect, connected
-from lab.providers import DEFAULT_PROVIDER, EXISTING, MachineState, provider_named
+from lab.providers import (
+    DEFAULT_PROVIDER,
+    EXISTING,
+    MachineState,
+    provider_named,
+    provider_names,
+)
 from lab.saved import clear_leftovers
 from lab.service import Entry, ask_from_here, await_entries, await_running
 from lab.snapshot import Snapshot, Unusable, read_snapshot
@@ -316,8 +322,7 @@ def _fitting(wish: Wish) -> str:
 
 def _make(home: LabHome, plan: LabState, wish: Wish, steps: Steps, connect: Connect) -> LabState:
     """Make a lab as far as is wished, from a snapshot if there is one, else by booting."""
-    if home.exists() or home.runtime.exists():
-        _remove(home)
+    _remove(home)
     state = None if wish.cold else warm.start(home, plan, wish.until, steps)
     if state is None:
         from lab import cold  # with everything Docker needs: half a second
@@ -361,10 +366,13 @@ def _replace(home: LabHome, state: LabState, snapshot: Snapshot, steps: Steps) -
 
 def _remove(home: LabHome) -> None:
     """Take everything of a lab away, from what the disk and the process table say."""
+    if not (home.exists() or home.runtime.exists()):
+        return
     try:
-        provider = provider_named(home.load().provider)
-    except LabError:
-        provider = provider_named(DEFAULT_PROVIDER)
+        names: Collection[str] = (home.load().provider,)
+    except LabError:  # whose machines they are is known to the one that made them
+        names = provider_names()
     close_connections(home.ssh_config, home.runtime)
-    provider.destroy(home)
+    for name in names:
+        provider_named(name).destroy(home)
     home.remove()

@@ -32,6 +32,14 @@ PACKAGE_OF = {
 }
 """Debian package of each program we start, for the error that says it is missing."""
 
+OTHER_PACKAGES = {
+    "libvirtd": "libvirt-daemon-system",
+    "ssh-keyscan": "openssh-client",
+    "vagrant": "vagrant vagrant-libvirt libvirt-daemon-system",
+    "virsh": "libvirt-clients",
+    "virtlogd": "libvirt-daemon-system",
+}
+"""The same for programs that only some providers need: ``make up`` does not install them."""
 
 CLEANING_UP_S = 15.0
 """How long a program that is ended before its time may take to remove its temporary files."""
@@ -122,9 +130,14 @@ def find_program(program: str) -> str | None:
 
 def missing(program: str) -> PreflightFailed:
     """Return the error that says a program is not installed and how to get it."""
-    package = PACKAGE_OF.get(program, program)
+    if program not in PACKAGE_OF:  # not of those that `make up` installs
+        package = OTHER_PACKAGES.get(program, program)
+        return PreflightFailed(
+            f"{program} is not installed", hint=f"sudo apt-get install {package}"
+        )
     return PreflightFailed(
-        f"{program} is not installed", hint=f"sudo apt-get install {package}   (or: make up)"
+        f"{program} is not installed",
+        hint=f"sudo apt-get install {PACKAGE_OF[program]}   (or: make up)",
     )
 
 
@@ -148,10 +161,15 @@ def is_alive(identity: ProcessId) -> bool:
 
 
 def resident_mib(identity: ProcessId) -> float:
-    """Return the memory of a process in MiB, shared pages counted by share (PSS); 0 if gone."""
+    """Return the memory of a process in MiB, shared pages counted by share (PSS); 0 if gone.
+
+    Of a process of somebody else all pages are counted (RSS): who shares them is not told.
+    """
     process = _find(identity)
     try:
         return float(process.memory_full_info().pss) / 2**20 if process else 0.0
+    except psutil.AccessDenied:
+        return float(process.memory_info().rss) / 2**20 if process else 0.0
     except psutil.NoSuchProcess:
         return 0.0
 
@@ -193,6 +211,31 @@ def using(program: str, *paths: Path) -> tuple[ProcessId, ...]:
         except psutil.NoSuchProcess:
             continue
     return tuple(found)
+
+
+def told(variable: str, value: str) -> tuple[ProcessId, ...]:
+    """Return our own processes in whose environment a variable has a value, but not this one."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(variable) == value:
+                found.append(ProcessId(process.pid, _start_tick(process.pid)))
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+            continue  # gone, or somebody else's
+    return tuple(found)
+
+
+def naming(program: str, word: str) -> ProcessId | None:
+    """Return the process, whoever's, that runs ``program`` and has a word in its command line."""
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if process.info["name"] == program and any(
+            word in argument for argument in process.info["cmdline"] or ()
+        ):
+            try:
+                return ProcessId(process.pid, _start_tick(process.pid))
+            except psutil.NoSuchProcess:
+                continue
+    return None
 
 
 def _find(identity: ProcessId) -> psutil.Process | None:

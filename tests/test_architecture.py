@@ -148,13 +148,14 @@ HOMES: Mapping[str, Sequence[str]] = {
     "qemu": ("lab.providers.qmp",),
     "requests": ("lab.docker_api",),
     "rich": ("lab.console", "lab.steps", "lab.report"),
-    "subprocess": ("lab.process",),
+    "subprocess": ("lab.process", "lab.image.provision"),
     "testinfra": ("checks.*",),
     "urllib3": ("lab.docker_api",),
-    "vagrant": ("lab.providers.vagrant",),
+    "vagrant": ("lab.providers.vagrant_client",),
     "yaml": ("lab.topology_layout",),
 }
-"""Where a library may be imported. ``subprocess`` is one, so that all programs start alike."""
+"""Where a library may be imported. ``subprocess`` is one, so that all programs start alike;
+``lab.image.provision`` runs on a machine where ``lab.process`` and its library are not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from lab.image.recipe import (
     FILES,
     HERE,
     LEFT_OUT,
+    NOT_INPUTS,
     PACKAGES,
     Entry,
     inputs,
@@ -44,14 +45,14 @@ def test_whatever_builds_the_image_is_an_input() -> None:
     """Programs, scripts, the initial process and the service; files go in as overlay entries."""
     names = {name for name, _ in INPUTS}
     beside = {path.name for path in HERE.iterdir() if path.is_file()}
-    assert (beside - {"store.py"}) | {"server.py"} <= names
+    assert (beside - set(NOT_INPUTS)) | {"server.py"} <= names
     files = {f"/{path.relative_to(FILES)}" for path in FILES.rglob("*") if path.name != ".keep"}
     assert files <= names
 
 
 def test_how_images_are_kept_is_no_reason_to_build_them_anew() -> None:
-    assert (HERE / "store.py").exists()
-    assert "store.py" not in {name for name, _ in INPUTS}
+    assert all((HERE / name).exists() for name in NOT_INPUTS)
+    assert not set(NOT_INPUTS) & {name for name, _ in INPUTS}
 
 
 def test_entries_are_sorted_so_that_directories_come_first() -> None:

@@ -52,7 +52,7 @@ def make_lab(name: str, topology: Topology) -> LabState:
 def test_the_commands_are_listed_with_what_they_do(invoke: Invoke) -> None:
     done = invoke("--list")
     making = ["up", "down", "reset", "snapshot", "restore"]
-    using = ["doctor", "exec", "image", "list", "logs", "scale", "ssh", "status"]
+    using = ["box", "doctor", "exec", "image", "list", "logs", "scale", "ssh", "status"]
     assert all(f"lab.{name} " in done.stdout for name in (*making, *using))
     assert "Remove a lab: machines, disks, sockets" in done.stdout
 

@@ -132,6 +132,9 @@ HERE = Path(__file__).parent
 FILES = HERE / "files"
 INIT = HERE / "init"
 NODE_TEST = HERE.parent.parent / "node-test" / "server.py"
+NOT_INPUTS = ("box.py", "provision.py", "store.py")
+"""How images are kept, packed and made up for elsewhere says nothing about what is in them."""
+
 NODE_TEST_ARCHIVE = "/usr/share/node-test/node-test.tar"
 """Where a node keeps the service's image, in the format of ``docker load``."""
 
@@ -169,8 +172,9 @@ def inputs(build_tools: str) -> tuple[tuple[str, bytes], ...]:
     sources = [
         path
         for path in sorted(HERE.iterdir())
-        # How images are kept says nothing about what is in them.
-        if path.suffix in (".py", ".sh") and path.name != "store.py"
+        # How images are kept and packed says nothing about what is in them.
+        if path.suffix in (".py", ".sh")
+        and path.name not in ("box.py", "provision.py", "store.py")
     ]
     return (
         ("packages", "\n".join((SUITE, KERNEL, *PACKAGES)).encode()),
@@ -188,7 +192,8 @@ def key_of(parts: Iterable[tuple[str, bytes]]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _entries() -> Iterator[Entry]:
+def settings() -> Iterator[Entry]:
+    """Yield the files that make any Debian behave as a node: what is set, nothing left out."""
     for path in sorted(FILES.rglob("*")):
         name = str(path.relative_to(FILES))
         if path.is_dir():
@@ -196,6 +201,20 @@ def _entries() -> Iterator[Entry]:
         elif path.name != ".keep":
             mode = 0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644
             yield Entry(name, content=path.read_bytes(), mode=mode)
+
+
+def name_service() -> Entry:
+    """Return the file that names the name server, of which there is none.
+
+    No name server can be reached. An address that refuses at once beats one that is silent:
+    dockerd asks for the registry of node-test's tag before it starts the first task, and a
+    silent server made that 20 s (measured).
+    """
+    return Entry("etc/resolv.conf", content=b"nameserver 127.0.0.1\n")
+
+
+def _entries() -> Iterator[Entry]:
+    yield from settings()
     for unit in LEFT_OUT:
         yield Entry(f"etc/systemd/system/{unit}", link="/dev/null")
     yield Entry("etc/systemd/system-generators", mode=0o755)
@@ -207,7 +226,4 @@ def _entries() -> Iterator[Entry]:
         link="../qemu-guest-agent.service",
     )
     yield Entry("etc/fstab", content=b"")
-    # No name server can be reached. An address that refuses at once beats one that is silent:
-    # dockerd asks for the registry of node-test's tag before it starts the first task, and a
-    # silent server made that 20 s (measured).
-    yield Entry("etc/resolv.conf", content=b"nameserver 127.0.0.1\n")
+    yield name_service()

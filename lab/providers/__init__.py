@@ -144,7 +144,22 @@ def _existing() -> Provider:
     return ExistingProvider()
 
 
-PROVIDERS: Mapping[str, Callable[[], Provider]] = {"qemu": _qemu, EXISTING: _existing}
+def _vagrant() -> Provider:
+    from lab.providers.vagrant import VagrantProvider
+
+    return VagrantProvider()
+
+
+PROVIDERS: Mapping[str, Callable[[], Provider]] = {
+    "qemu": _qemu,
+    "vagrant": _vagrant,
+    EXISTING: _existing,
+}
+
+
+def provider_names() -> tuple[str, ...]:
+    """Return the names of all providers."""
+    return tuple(PROVIDERS)
 
 
 def provider_named(name: str) -> Provider:
@@ -157,5 +172,5 @@ def provider_named(name: str) -> Provider:
         return PROVIDERS[name]()
     except KeyError as error:
         raise UsageError(
-            f"There is no provider named {name}", details=f"known: {', '.join(PROVIDERS)}"
+            f"There is no provider named {name}", details=f"known: {', '.join(provider_names())}"
         ) from error

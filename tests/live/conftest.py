@@ -6,7 +6,7 @@ import pytest
 
 from lab.session import LabSession, open_lab
 
-LIVE = "live"
+LIVE = ("live", "vagrant")
 
 
 def pytest_configure() -> None:
@@ -22,9 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the live tests out of a run that did not ask for them with ``-m``."""
-    if LIVE in config.option.markexpr:
-        return
-    left_out = [item for item in items if item.get_closest_marker(LIVE)]
+    left_out = [
+        item
+        for marker in LIVE
+        if marker not in config.option.markexpr
+        for item in items
+        if item.get_closest_marker(marker)
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
