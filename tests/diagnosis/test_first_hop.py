@@ -243,6 +243,21 @@ def test_rules_nobody_sees_are_to_blame_only_where_no_rule_that_is_seen_is() -> 
     assert [h.verdict.check for h in broken] == ["B1-mark", "C9-backend"]
 
 
+def test_what_takes_requests_before_the_mesh_explains_counters_that_stand_still() -> None:
+    proxied = a.host_rules(
+        NODE_B,
+        a.first(
+            "-A PREROUTING -p tcp -m tcp --dport 5000 -j REDIRECT --to-ports 8099", table="nat"
+        ),
+    )
+    still = [a.counted_nothing(NODE_B, w) for w in ("host", "sandbox", "virtual_services")]
+    (hop,) = diagnose(a.both(proxied, *still)(healthy())).broken
+    assert hop.verdict.check == "H2-jump"
+    blocked = {v.check for v in hop.blocks}
+    counters = {"R9-dnat-counter", "R10-mark-counter", "R11-ipvs-counter", "R12-snat-counter"}
+    assert counters <= blocked
+
+
 def test_every_check_of_rules_has_a_repair_or_a_reason_not_to() -> None:
     nothing_to_type = {
         "C4-engine",  # another engine is a decision
