@@ -245,6 +245,7 @@ FAULTS = (
         symptom="nothing answers, and publishing fails: no ingress network is present",
         hop=Hop.CLUSTER,
         first="C8-gossip[{nodes}]",
+        also=("S4-port[{manager}]",),
         role=Role.MANAGER,
         level=1,
         change=surgery(

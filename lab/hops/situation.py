@@ -171,6 +171,7 @@ class Situation:
         """
         found = self.member(name).sandbox
         if found is None:
+            self.ingress(name)
             raise Blocked(
                 "there is no namespace ingress_sbox on this node",
                 owner="H10-address",
@@ -188,6 +189,7 @@ class Situation:
         self.bridge(name)
         found = self.member(name).sandbox_address
         if found is None:
+            self.ingress(name)
             raise Blocked(
                 f"{BRIDGE} has no endpoint ingress-sbox",
                 owner="H10-address",

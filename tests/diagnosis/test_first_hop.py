@@ -13,7 +13,9 @@ from lab.diagnosis.examine import MENDS, diagnose
 from lab.diagnosis.model import Agreement, Diagnosis, State
 from lab.diagnosis.needs import NEEDS, SCOPES, causes_of
 from lab.errors import NotRunning
+from lab.facts.model import NodeFacts
 from lab.hops.catalogue import BESIDE_THE_WAY, JUDGES, TRIED
+from lab.hops.cluster import DATA_PORT
 from lab.hops.observations import Connect
 from lab.hops.situation import Situation
 from tests.hops import altering as a
@@ -256,6 +258,32 @@ def test_what_takes_requests_before_the_mesh_explains_counters_that_stand_still(
     blocked = {v.check for v in hop.blocks}
     counters = {"R9-dnat-counter", "R10-mark-counter", "R11-ipvs-counter", "R12-snat-counter"}
     assert counters <= blocked
+
+
+def without_ingress(node: NodeFacts) -> NodeFacts:
+    assert node.bridge is not None
+    others = tuple(e for e in node.bridge.endpoints if e.container_id != "ingress-sbox")
+    listeners = tuple(one for one in node.host.listeners if one.port != DATA_PORT)
+    return replace(
+        node,
+        ingress=None,
+        sandbox=None,
+        overlays=(),
+        bridge=replace(node.bridge, endpoints=others),
+        host=replace(node.host, listeners=listeners),
+    )
+
+
+def test_without_the_ingress_network_it_is_the_network_that_is_named() -> None:
+    gone = a.both(
+        a.node(NODE_A, without_ingress), a.node(NODE_B, without_ingress), b.service(ports=())
+    )
+    broken = diagnose(gone(healthy())).broken
+    assert [hop.name for hop in broken] == [
+        "C8-gossip on manager",
+        "C8-gossip on worker",
+        "S4-port on manager",
+    ]
 
 
 def test_every_check_of_rules_has_a_repair_or_a_reason_not_to() -> None:
