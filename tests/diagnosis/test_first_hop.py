@@ -260,6 +260,13 @@ def test_what_takes_requests_before_the_mesh_explains_counters_that_stand_still(
     assert counters <= blocked
 
 
+def test_a_port_that_no_task_answers_is_nobodys_fault_but_the_tasks() -> None:
+    unpublished = [a.host_rules(node, a.without("--dport 5000")) for node in (NODE_A, NODE_B)]
+    gone = a.both(a.cluster(tasks=()), *unpublished, a.rounds(NODE_A, b.nothing), unanswered)
+    (hop,) = diagnose(gone(healthy())).broken
+    assert hop.verdict.check == "S1-replicas"
+
+
 def without_ingress(node: NodeFacts) -> NodeFacts:
     assert node.bridge is not None
     others = tuple(e for e in node.bridge.endpoints if e.container_id != "ingress-sbox")
