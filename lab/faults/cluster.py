@@ -10,6 +10,11 @@ FORGOTTEN = (
     *("C8-gossip", "S7-same-service", "B5-backends"),
     *("F4-neighbours", "F5-fdb", "T3-address"),
 )
+UNLOGGED = (
+    "curl -s --max-time 5 -H 'X-Request-Id: unlogged' http://127.0.0.1:{port}/ | "
+    "grep -q unlogged && sleep 1 && "
+    "! docker service logs --tail 20 {service} 2>&1 | grep -q unlogged"
+)
 NEWER = "docker info --format '{{.ServerVersion}}' | grep -q '^29[.]8'"
 NO_IMAGE = "docker image inspect {image}"
 HIDDEN = "fault-image-missing"
@@ -203,6 +208,8 @@ FAULTS = (
         ),
         bites=Shown("the manager says the node is down", _is(".Status.State", "down")),
         source=moby(26563),
+        also=("C1-member[{node}]",),
+        later=FORGOTTEN,
     ),
     Fault(
         id="advertise-nat",
@@ -228,6 +235,9 @@ FAULTS = (
             Step("docker info --format '{{.Swarm.NodeAddr}}' | grep -qwF {way_out_address}"),
         ),
         source=moby(37319),
+        # The node it was before is still a member, and down.
+        also=("C3-roles[{manager}]",),
+        later=FORGOTTEN,
     ),
     Fault(
         id="ingress-removed",
@@ -235,6 +245,7 @@ FAULTS = (
         symptom="nothing answers, and publishing fails: no ingress network is present",
         hop=Hop.CLUSTER,
         first="C8-gossip[{nodes}]",
+        also=("S4-port[{manager}]", "S5-vip[{manager}]", "H1-reserved[{nodes}]"),
         role=Role.MANAGER,
         level=1,
         change=surgery(
@@ -369,8 +380,8 @@ FAULTS = (
             ),
         ),
         bites=Shown(
-            "`docker service logs` does not read anything",
-            on_manager("docker service logs {service} 2>&1 | grep -qi 'does not support reading'"),
+            "a request is answered, and leaves no line in `docker service logs`",
+            on_manager(UNLOGGED),
         ),
         source=MEASURED,
         felt=("R5-log",),

@@ -192,6 +192,8 @@ def swarm_listens(situation: Situation, name: str) -> Finding:
     missing = [
         f"{port}/{protocol}" for protocol, port in wanted if (protocol, port) not in open_ports
     ]
+    if missing == [f"{DATA_PORT}/udp"]:
+        situation.ingress(name)  # without the network there is no tunnel
     return Finding(
         ok=not missing,
         expected=", ".join(f"{port}/{protocol}" for protocol, port in wanted),

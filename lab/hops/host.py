@@ -26,7 +26,7 @@ NEWER_LAYOUT = (
 )
 def port_is_reserved(situation: Situation, name: str) -> Finding:
     """Look for dockerd's listener; it only reserves the port and never accepts."""
-    node = situation.published(name)
+    node = situation.served(name)
     protocol = situation.protocol
     held = [s for s in node.host.listeners if (s.protocol, s.port) == (protocol, situation.port)]
     owners = sorted({p.name for s in held for p in s.processes})
@@ -90,7 +90,7 @@ def nat_leads_to_the_chain(situation: Situation, name: str) -> Finding:
 )
 def dnat_points_at_the_sandbox(situation: Situation, name: str) -> Finding:
     """Compare every DNAT of the port with the address docker_gwbridge gives ingress-sbox."""
-    situation.published(name)
+    situation.served(name)
     wanted = NatTarget(situation.sandbox_address(name), situation.port)
     what = flows.door(situation)
     rules = _dnat_rules(situation, name)
@@ -143,7 +143,7 @@ def sandbox_is_as_promised(situation: Situation, name: str) -> Finding:
 )
 def requests_pass(situation: Situation, name: str) -> Finding:
     """Follow a request from each side through raw, mangle and filter."""
-    situation.published(name)
+    situation.served(name)
     sandbox = situation.sandbox_address(name)
     ways = tuple(
         flows.outside_request(e, sandbox, flows.door(situation))

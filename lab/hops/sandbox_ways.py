@@ -30,7 +30,7 @@ IDLE_S = 900
 )
 def source_is_the_node(situation: Situation, name: str) -> Finding:
     """Follow a balanced packet to each task through nat POSTROUTING."""
-    situation.published(name)
+    situation.served(name)
     rules = situation.sandbox(name).rules
     own = situation.ingress_address(name)
     interface = _overlay(situation, name)
@@ -71,6 +71,7 @@ def source_is_the_node(situation: Situation, name: str) -> Finding:
 def vip_is_an_alias(situation: Situation, name: str) -> Finding:
     """Look for both addresses on one interface, which is up."""
     vip = situation.vip()
+    situation.served(name)
     own = situation.ingress_address(name)
     interface = situation.sandbox(name).interface_with(own)
     held = [str(a) for a in interface.addresses] if interface else []

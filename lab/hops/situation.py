@@ -150,6 +150,23 @@ class Situation:
         self.service()
         return self.member(name)
 
+    def served(self, name: str) -> NodeFacts:
+        """Return a node's facts, once it publishes the service's port: as long as a task runs.
+
+        Raises:
+            Blocked: No task runs; dockerd then takes the port's rules away on every node.
+        """
+        found = self.published(name)
+        if not self.cluster.backend_addresses:
+            raise Blocked(
+                "no task of the service runs, so no node publishes its port",
+                owner="S1-replicas",
+                cause="the program ends as soon as it is started, or no node may run it",
+                see=f"docker service ps --no-trunc {self.topology.service.name}",
+                see_on_manager=True,
+            )
+        return found
+
     def bridge(self, name: str) -> DockerNetwork:
         """Return a node's docker_gwbridge.
 
@@ -190,6 +207,7 @@ class Situation:
         """
         found = self.member(name).sandbox
         if found is None:
+            self.ingress(name)
             raise Blocked(
                 "there is no namespace ingress_sbox on this node",
                 owner="H10-address",
@@ -207,6 +225,7 @@ class Situation:
         self.bridge(name)
         found = self.member(name).sandbox_address
         if found is None:
+            self.ingress(name)
             raise Blocked(
                 f"{BRIDGE} has no endpoint ingress-sbox",
                 owner="H10-address",

@@ -1,6 +1,6 @@
 """What the catalogue promises of a fault, against what the checks and the diagnosis said. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from lab.diagnosis.model import PROMISED, Diagnosis
 from lab.faults.model import Fault
@@ -41,16 +41,11 @@ def deviations(fault: Fault, place: Place, found: Diagnosis) -> tuple[str, ...]:
     """
     failed = [v for v in found.verdicts if not v.ok and not v.check.endswith(PROMISED)]
     told = [f"{u.check}[{u.subject}] could not be asked: {u.reason}" for u in found.unasked]
-    told += _wrong_facts(fault, on_facts(failed), _expected_facts(fault, place))
+    told += _wrong_facts(fault, failed, _expected_facts(fault, place))
     missing = set(fault.felt) - {v.check for v in failed}
     told += [f"{check} is green" for check in sorted(missing, key=ORDER.__getitem__)]
     told += [f"nothing explains {v}" for v in _unexplained(fault, place, found)]
     return (*told, *_wrong_first(fault, place, found))
-
-
-def on_facts(failed: Iterable[Verdict]) -> set[str]:
-    """Return those of the failed verdicts that tell of rules, tables and settings."""
-    return {name(v) for v in failed if v.check not in TRIED}
 
 
 def _position(subjects: Sequence[str], named: str) -> int:
@@ -63,11 +58,18 @@ def _expected_facts(fault: Fault, place: Place) -> set[str]:
     return {verdict for verdict in expected if check_of(verdict) not in TRIED}
 
 
-def _wrong_facts(fault: Fault, found: set[str], expected: set[str]) -> list[str]:
-    surprising = {v for v in found - expected if check_of(v) not in fault.later}
+def _wrong_facts(fault: Fault, failed: Sequence[Verdict], expected: set[str]) -> list[str]:
+    """Compare what is wrong on facts: rules, tables and settings.
+
+    The catalogue does not tell what is not there to be looked at, such as the rules of a task
+    that does not run: that it follows from something is asked in ``_unexplained``.
+    """
+    facts = [v for v in failed if v.check not in TRIED]
+    wrong = [name(v) for v in facts if not v.waits_for and v.check not in fault.later]
+    missing = expected - {name(v) for v in facts}
     return [
-        *(f"{v} is red, which the catalogue does not say" for v in sorted(surprising)),
-        *(f"{v} is green" for v in sorted(expected - found)),
+        *(f"{v} is red, which the catalogue does not say" for v in wrong if v not in expected),
+        *(f"{v} is green" for v in sorted(missing)),
     ]
 
 

@@ -13,7 +13,9 @@ from lab.diagnosis.examine import MENDS, diagnose
 from lab.diagnosis.model import Agreement, Diagnosis, State
 from lab.diagnosis.needs import NEEDS, SCOPES, causes_of
 from lab.errors import NotRunning
+from lab.facts.model import NodeFacts
 from lab.hops.catalogue import BESIDE_THE_WAY, JUDGES, TRIED
+from lab.hops.cluster import DATA_PORT
 from lab.hops.observations import Connect
 from lab.hops.situation import Situation
 from tests.hops import altering as a
@@ -241,6 +243,54 @@ def test_rules_nobody_sees_are_to_blame_only_where_no_rule_that_is_seen_is() -> 
     unmarked = a.sandbox_rules(NODE_B, a.without("--dport 5000"))
     broken = diagnose(a.both(legacy, unmarked, unanswered)(healthy())).broken
     assert [h.verdict.check for h in broken] == ["B1-mark", "C9-backend"]
+
+
+def test_what_takes_requests_before_the_mesh_explains_counters_that_stand_still() -> None:
+    proxied = a.host_rules(
+        NODE_B,
+        a.first(
+            "-A PREROUTING -p tcp -m tcp --dport 5000 -j REDIRECT --to-ports 8099", table="nat"
+        ),
+    )
+    still = [a.counted_nothing(NODE_B, w) for w in ("host", "sandbox", "virtual_services")]
+    (hop,) = diagnose(a.both(proxied, *still)(healthy())).broken
+    assert hop.verdict.check == "H2-jump"
+    blocked = {v.check for v in hop.blocks}
+    counters = {"R9-dnat-counter", "R10-mark-counter", "R11-ipvs-counter", "R12-snat-counter"}
+    assert counters <= blocked
+
+
+def test_a_port_that_no_task_answers_is_nobodys_fault_but_the_tasks() -> None:
+    unpublished = [a.host_rules(node, a.without("--dport 5000")) for node in (NODE_A, NODE_B)]
+    gone = a.both(a.cluster(tasks=()), *unpublished, a.rounds(NODE_A, b.nothing), unanswered)
+    (hop,) = diagnose(gone(healthy())).broken
+    assert hop.verdict.check == "S1-replicas"
+
+
+def without_ingress(node: NodeFacts) -> NodeFacts:
+    assert node.bridge is not None
+    others = tuple(e for e in node.bridge.endpoints if e.container_id != "ingress-sbox")
+    listeners = tuple(one for one in node.host.listeners if one.port != DATA_PORT)
+    return replace(
+        node,
+        ingress=None,
+        sandbox=None,
+        overlays=(),
+        bridge=replace(node.bridge, endpoints=others),
+        host=replace(node.host, listeners=listeners),
+    )
+
+
+def test_without_the_ingress_network_it_is_the_network_that_is_named() -> None:
+    gone = a.both(
+        a.node(NODE_A, without_ingress), a.node(NODE_B, without_ingress), b.service(ports=())
+    )
+    broken = diagnose(gone(healthy())).broken
+    assert [hop.name for hop in broken] == [
+        "C8-gossip on manager",
+        "C8-gossip on worker",
+        "S4-port on manager",
+    ]
 
 
 def test_every_check_of_rules_has_a_repair_or_a_reason_not_to() -> None:
