@@ -344,27 +344,6 @@ FAULTS = (
         felt=EVERYWHERE,
     ),
     Fault(
-        id="past-the-mesh",
-        title="the port is published with mode=host, past the routing mesh",
-        symptom="each node answers by its own replica only, and a node without one not at all",
-        hop=Hop.SERVICE,
-        first="S4-port[{manager}]",
-        role=Role.MANAGER,
-        level=2,
-        change=surgery(
-            on_manager(
-                "docker service update --quiet --publish-rm {target} "
-                "--publish-add mode=host,published={port},target={target} {service} >/dev/null"
-            ),
-            present=on_manager(
-                "docker service inspect {service} --format '{{json .Spec.EndpointSpec.Ports}}' | "
-                "grep -q '\"host\"'"
-            ),
-        ),
-        bites=Requests(Answers.ONE),
-        source=MEASURED,
-    ),
-    Fault(
         id="log-lost",
         title="the service writes no log",
         symptom="all requests are answered, and `docker service logs` shows nothing",
