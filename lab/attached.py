@@ -129,6 +129,7 @@ def _attach(
         left_out={
             **NOT_ASKED,
             **unknown_layouts((node.node, node.engine_version) for node in facts.nodes),
+            **untold(facts),
         },
     )
     return Attached(
@@ -274,6 +275,15 @@ def _tunnel_end(facts: ClusterFacts, node: NodeFacts) -> IPv4Address:
             f"{node.node} advertises no address", hint="give it an address in the inventory"
         )
     return address
+
+
+def untold(facts: ClusterFacts) -> Mapping[str, str]:
+    """Return the questions that a node without ipvsadm cannot answer, and why."""
+    return {
+        f"B16-idle@{node.node}": "only ipvsadm tells it, which is not installed there"
+        for node in facts.nodes
+        if node.substitutes
+    }
 
 
 def strangers(facts: ClusterFacts) -> tuple[IPv4Address, ...]:

@@ -9,6 +9,7 @@ import pytest
 from lab.attached import Wish
 from lab.cli.options import attach_wish
 from lab.errors import UsageError
+from tests.invoking import Invoke
 
 ROOT = Path(__file__).parent.parent
 
@@ -71,3 +72,9 @@ def test_commands_refuse_as_wrong_usage() -> None:
     )
     assert done.returncode == UsageError.exit_code
     assert "Error: the inventory none.yaml cannot be read" in done.stderr
+
+
+def test_no_request_is_sent_to_a_service_of_ones_own(invoke: Invoke) -> None:
+    done = invoke("lab.trace", "--live", "--inventory", "none.yaml", "--service", "web")
+    assert done.exit_code == UsageError.exit_code
+    assert "--live and --inventory contradict each other" in done.stderr

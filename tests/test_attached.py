@@ -91,11 +91,20 @@ def test_checks_of_a_lab_are_not_asked_and_the_reason_is_told() -> None:
     situation = hosts.place.situation(hosts.facts)
     asked = {verdict.check for verdict in diagnose(situation).verdicts}
     assert not asked & NOT_ASKED.keys()
-    # Nothing was tried, and these nodes were captured before IPVS's timeouts were read.
+    # Nothing was tried, and the manager was captured before IPVS's timeouts were read.
     unasked = {j.check.id for j in JUDGES} - asked - NOT_ASKED.keys()
     assert unasked == {"B16-idle", "C7-reach", "F6-ping"}
     said = render(diagnose(situation), hosts.typed)
     assert "no request is sent to a service of your own" in said.replace("\n", " ")
+
+
+def test_what_only_ipvsadm_tells_is_not_asked_of_a_node_without_it() -> None:
+    hosts = look("dns")
+    without = {node.node for node in hosts.facts.nodes if node.substitutes}
+    assert without == {"worker1"}
+    situation = hosts.place.situation(hosts.facts)
+    assert situation.why_left_out("B16-idle", "worker1")
+    assert situation.why_left_out("B16-idle", "manager") is None
 
 
 def test_udp_rules_are_those_that_are_looked_at() -> None:

@@ -255,7 +255,10 @@ def idle_connections_are_kept(situation: Situation, name: str) -> Finding:
     """Compare the timeout of TCP with the one the kernel starts with."""
     timeouts = situation.sandbox(name).timeouts
     if timeouts is None:
-        raise FactUnavailable(f"{name}: the timeouts of IPVS in the sandbox were not read")
+        raise FactUnavailable(
+            f"{name}: the timeouts of IPVS in the sandbox were not read",
+            hint=f"on {name}: apt-get install ipvsadm",
+        )
     return Finding(
         ok=timeouts.tcp_s >= IDLE_S,
         expected=f"{IDLE_S} s or more",

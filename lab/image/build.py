@@ -78,7 +78,7 @@ def build(directory: Path, steps: Steps) -> Built:
     check_namespaces()
     rootfs = directory / "rootfs.tar"
     with steps.step(f"Installing Debian {SUITE} and Docker into a root file system"):
-        run(_mmdebstrap(rootfs), timeout_s=BUILD_TIMEOUT_S, env=_with_customization())
+        run(mmdebstrap_argv(rootfs), timeout_s=BUILD_TIMEOUT_S, env=with_customization())
     with steps.step("Making the kernel, the initial RAM disk and the node-test image"):
         built = _take_apart(rootfs, directory)
         _lay_over(rootfs, directory / "node-test.tar")
@@ -91,7 +91,7 @@ def build(directory: Path, steps: Steps) -> Built:
     return built
 
 
-def _with_customization() -> dict[str, str]:
+def with_customization() -> dict[str, str]:
     """Return our environment and the script of the hook.
 
     Not its path: the root of a user namespace may not enter a home directory of mode 0750, as
@@ -100,7 +100,8 @@ def _with_customization() -> dict[str, str]:
     return dict(os.environ) | {CUSTOMIZATION: (HERE / "customize.sh").read_text()}
 
 
-def _mmdebstrap(output: Path) -> list[str | Path]:
+def mmdebstrap_argv(output: Path) -> list[str]:
+    """Return the command line that makes the root file system, as a tar at ``output``."""
     mode = "root" if os.geteuid() == 0 else "unshare"
     mirror = os.environ.get("LAB_DEBIAN_MIRROR")
     # The apt of Ubuntu does not trust Debian's keys. A mirror of one's own may have its own.
@@ -119,7 +120,7 @@ def _mmdebstrap(output: Path) -> list[str | Path]:
         "--dpkgopt=path-exclude=/usr/share/locale/*",
         f'--customize-hook=sh -c "${CUSTOMIZATION}" customize "$1" {KERNEL}',
         SUITE,
-        output,
+        str(output),
         *([mirror] if mirror else []),
     ]
 

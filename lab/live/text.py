@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from lab.live.model import Live, Outcome, Sight
 from lab.trace.kinds import KINDS, SANDBOX
 from lab.trace.model import HERE, Tuple
+from lab.trace.text import RAIL, WIDTH, filled
 
-WIDTH = 100
-RAIL = "  │ "
 HEAD, SAYS, TIME = 23, 46, 9
 """Columns of a line: the station, what was seen, and three times."""
 MARKS: Mapping[Outcome, str] = {
@@ -64,9 +63,9 @@ def _title(live: Live) -> Iterator[str]:
     where = f"lab {live.lab} · {client(live)} · enters at {live.entry}"
     yield f"{where} · {live.request_id} · {live.made}"
     yield " · ".join(f"{name} {value}" for name, value in live.environment)
-    yield from _filled("", live.headline, "")
+    yield from filled("", live.headline, "")
     if not live.answered:
-        yield from _filled("", f"the client: {live.outcome}", "")
+        yield from filled("", f"the client: {live.outcome}", "")
 
 
 def _columns() -> Iterator[str]:
@@ -100,7 +99,7 @@ def _sight(number: int, sight: Sight) -> Iterator[str]:
     yield f"{RAIL}{head:<{HEAD}}{first:<{SAYS}}{columns}".rstrip()
     yield from (f"{RAIL}{'':<{HEAD}}{line}" for line in rest)
     for line in sight.lines:
-        yield from _filled("   ", line, RAIL)
+        yield from filled("   ", line, RAIL)
 
 
 def _around(outer: Tuple | None) -> str:
@@ -108,17 +107,6 @@ def _around(outer: Tuple | None) -> str:
 
 
 def _foot(live: Live) -> Iterator[str]:
-    yield from _filled("", f"The way back: {live.back}.", "")
+    yield from filled("", f"The way back: {live.back}.", "")
     for note in live.notes:
-        yield from _filled("- ", note, "")
-
-
-def _filled(head: str, text: str, rail: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=f"{rail}{head}",
-        subsequent_indent=f"{rail}{' ' * len(head)}",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+        yield from filled("- ", note, "")

@@ -72,10 +72,10 @@ def _step(step: Step, number: int, before: Tuple | None, *, again: bool) -> Iter
     does = step.does or station.does
     if station.state is not State.OK:
         does = f"{station.state}: {does}"
-    yield from _filled(f"{head:<23} ", does, RAIL)
+    yield from filled(f"{head:<23} ", does, RAIL)
     for verdict in station.failed:
-        yield from _filled("     ", f"{verdict.check}: {verdict.found}", RAIL)
-        yield from _filled("     ", f"expected: {verdict.expected}", RAIL)
+        yield from filled("     ", f"{verdict.check}: {verdict.found}", RAIL)
+        yield from filled("     ", f"expected: {verdict.expected}", RAIL)
     for line in step.lines or (() if again or step.does else station.lines):
         yield f"{RAIL}   {line}"
     if not again:
@@ -109,7 +109,7 @@ def _target(branch: Branch) -> str:
 def _foot(trace: Trace) -> Iterator[str]:
     count = len({station.id for station in trace.stations})
     walked = len(trace.walked)
-    yield from _filled(
+    yield from filled(
         "",
         f"{walked} of {count} stations are on this way. The swarm beneath them: {trace.swarm}. "
         + "Requests that were sent: "
@@ -118,7 +118,7 @@ def _foot(trace: Trace) -> Iterator[str]:
         "",
     )
     other = next((side.node for side in trace.sides if side.node != trace.entry), "host")
-    yield from _filled(
+    yield from filled(
         "",
         f"A line with # is typed as root on that node ({trace.enter}). Another way in: "
         f"--from {other}. A picture: -o svg, or with all evidence: -o html.",
@@ -126,7 +126,8 @@ def _foot(trace: Trace) -> Iterator[str]:
     )
 
 
-def _filled(head: str, text: str, rail: str) -> list[str]:
+def filled(head: str, text: str, rail: str) -> list[str]:
+    """Return a text in lines of ``WIDTH``: behind a head, and beside a rail at the left."""
     return textwrap.wrap(
         text,
         WIDTH,

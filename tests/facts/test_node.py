@@ -7,7 +7,7 @@ import pytest
 
 from lab.errors import FactUnavailable, UnreadableOutput
 from lab.facts.batch import Batch, Section
-from lab.facts.commands import DOCKER, HOST, IPVS, RULES
+from lab.facts.commands import DOCKER, HOST, IPVS, IPVS_TIMEOUTS, RULES
 from lab.facts.docker_model import (
     GossipService,
     GossipTask,
@@ -18,11 +18,15 @@ from lab.facts.docker_model import (
     PublishedPort,
     SwarmState,
 )
+from lab.facts.ipvs import Timeouts
 from lab.facts.model import NodeCounters
 from lab.facts.node import read_counters, read_node
 from tests.facts.captures import batch, cluster_facts, node_facts
 
 BACKENDS = frozenset({IPv4Address("10.0.0.5"), IPv4Address("10.0.0.6")})
+
+
+TIMEOUTS = "Timeout (tcp tcpfin udp): 900 120 300"
 
 
 def altered(state: str, namespace: str, section: str, **changes: object) -> Batch:
@@ -229,6 +233,24 @@ def test_a_failed_command_is_never_an_empty_result() -> None:
         FactUnavailable, match="`cat /proc/net/ip_vs` could not be read in ingress_sbox"
     ):
         read_node(broken, service="hello-a")
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "said", "found"),
+    [
+        ("worker-two-replicas", 0, TIMEOUTS, Timeouts(900, 120, 300, TIMEOUTS)),
+        ("worker1-attached", 127, "", None),
+    ],
+    ids=["with ipvsadm", "without"],
+)
+def test_only_ipvsadm_tells_timeouts(
+    state: str, code: int, said: str, found: Timeouts | None
+) -> None:
+    asked = Section("ingress_sbox", IPVS_TIMEOUTS.section, code, said, "")
+    answer = replace(batch(state), sections=(*batch(state).sections, asked))
+    sandbox = read_node(answer, service="hello-a").facts.sandbox
+    assert sandbox is not None
+    assert sandbox.timeouts == found
 
 
 def test_an_unreadable_answer_names_node_namespace_and_command() -> None:

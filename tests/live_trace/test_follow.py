@@ -19,8 +19,9 @@ from lab.live.model import Live, Outcome
 from lab.live.points import Hop
 from lab.live.scripts import Kind, Table
 from lab.live.tables import parse_balanced, parse_conntrack
-from lab.live.text import WIDTH, render
+from lab.live.text import render
 from lab.trace.model import Key
+from lab.trace.text import WIDTH
 from tests.live_trace.scenes import PORTS, TAKEN, asked, catch, seen, sight, situation
 
 S, ODD, LOST, STOPPED = Outcome.SEEN, Outcome.ODD, Outcome.LOST, Outcome.STOPPED
