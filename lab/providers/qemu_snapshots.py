@@ -5,17 +5,12 @@ copy maps the file copy-on-write (``share=off``) and reads only the device state
 KiB; ``x-ignore-shared`` is what makes QEMU leave the memory out (migration/ram.c). So copies
 start in a fraction of a second and share what they do not change, through the page cache.
 
-A machine's own memory is not such a file: dirty pages of a file are written to the disk all the
-time. So saving moves the paused machine's state over a socket into a second QEMU whose memory is
-the new file, which then writes the device state and ends; the machine itself goes on.
-
 A saved disk holds what differs from the image's. Each copy begins with a copy of that file, some
 MiB: an overlay over the saved one would need it for as long as the machine may be saved again.
 """
 
 import platform
 import shlex
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -27,7 +22,7 @@ from lab.home import LabHome
 from lab.image.store import Image, current_key, find_image
 from lab.parallel import on_all
 from lab.paths import private_dir
-from lab.process import end, run, using
+from lab.process import end, using
 from lab.providers import Machines
 from lab.providers.acceleration import Acceleration, choose
 from lab.providers.agent import AgentShell, set_clock
@@ -45,7 +40,6 @@ from lab.providers.qemu_machines import (
     Record,
     access_of,
     agent_socket,
-    launch,
     load,
     machine_spec,
     monitor_socket,
@@ -53,19 +47,20 @@ from lab.providers.qemu_machines import (
     save,
     start_machines,
 )
+from lab.providers.qemu_mold import (
+    KEPT,
+    MOVE_S,
+    copy_private,
+    ignore_shared,
+    mold_socket,
+    save_machine,
+)
 from lab.providers.qmp import Monitor, await_migration, monitor
 from lab.shell import Shell, succeed
 from lab.steps import Steps
 from lab.topology import NodeSpec, Topology
 from lab.topology_rules import MANAGEMENT_SUBNET
 from lab.version import version_of
-
-MOVE_S = 60.0
-"""How long a machine's state may take to be moved: 1 GiB of memory takes about a second."""
-CONVERT_S = 120.0
-IGNORE_SHARED = "x-ignore-shared"
-KEPT = ("initrd", f"{HOST_KEY}.pub")
-"""What is kept of a machine beside its memory, devices and disk; the guest has the rest."""
 
 
 class QemuSnapshots:
@@ -104,7 +99,7 @@ class QemuSnapshots:
                 on_all(tuple(machines.values()), lambda m: m.execute("stop"), interruptible=False)
                 on_all(
                     topology.nodes,
-                    lambda node: _save_machine(
+                    lambda node: save_machine(
                         home, topology, record, node, machines[node.name], directory
                     ),
                     interruptible=False,
@@ -114,7 +109,7 @@ class QemuSnapshots:
                     machine.execute("cont")
                 self._set_clocks(home, topology)
         for key in (LAB_KEY, f"{LAB_KEY}.pub"):
-            _copy(home.path / key, directory / key)
+            copy_private(home.path / key, directory / key)
 
     def restore(
         self,
@@ -126,11 +121,11 @@ class QemuSnapshots:
         """Start copies of saved machines; see ``Snapshots.restore``."""
         sources = {node.name: directory / node.name for node in topology.nodes}
         for key in (LAB_KEY, f"{LAB_KEY}.pub"):
-            _copy(directory / key, home.path / key)
+            copy_private(directory / key, home.path / key)
         for name, source in sources.items():
             own = private_dir(home.node_dir(name))
             for file in KEPT:
-                _copy(source / file, own / file)
+                copy_private(source / file, own / file)
         record = self._start_copies(home, topology, sources, _ports(earlier))
         return Machines(access_of(home, record, host_keys(home)), record.pace, record.remark)
 
@@ -163,7 +158,7 @@ class QemuSnapshots:
 
     def wake(self, home: LabHome, topology: Topology) -> None:
         """Let machines go on that a killed ``save`` left paused; see ``Snapshots.wake``."""
-        end(using(QEMU, *(_mold_socket(home, node.name) for node in topology.nodes)))
+        end(using(QEMU, *(mold_socket(home, node.name) for node in topology.nodes)))
         for node in topology.nodes:
             with _monitor(home, node.name) as machine:
                 if machine.execute("query-status")["status"] in ("paused", "postmigrate"):
@@ -229,7 +224,7 @@ class QemuSnapshots:
                 stack.enter_context(_monitor(home, node.name)) for node in topology.nodes
             )
             for node, machine in zip(topology.nodes, machines, strict=True):
-                _ignore_shared(machine, on=True)
+                ignore_shared(machine, on=True)
                 source = f"exec:cat {shlex.quote(str(sources[node.name] / 'devices'))}"
                 machine.execute("migrate-incoming", {"uri": source})
             for node, machine in zip(topology.nodes, machines, strict=True):
@@ -238,66 +233,11 @@ class QemuSnapshots:
                 machine.execute("cont")
 
 
-def _save_machine(
-    home: LabHome,
-    topology: Topology,
-    record: Record,
-    node: NodeSpec,
-    machine: Monitor,
-    directory: Path,
-) -> None:
-    target = private_dir(directory / node.name)
-    source_dir = home.node_dir(node.name)
-    spec = machine_spec(home, topology, record, node, target / "initrd")
-    # What the disk holds itself, as it is over the same image; anything between would be lost.
-    run(
-        (
-            *("qemu-img", "convert", "--force-share", "-O", "qcow2", "-F", "raw"),
-            *("-B", record.image / "disk", source_dir / "disk.qcow2", target / "disk.qcow2"),
-        ),
-        timeout_s=CONVERT_S,
-    )
-    for name in KEPT:
-        _copy(source_dir / name, target / name)
-    entrance = home.runtime / f"{node.name}.in"
-    mold = replace(
-        spec,
-        directory=target,
-        disk=target / "disk.qcow2",
-        monitor=_mold_socket(home, node.name),
-        plugs=None,
-        ram=Ram(target / "ram", shared=True),
-        incoming=f"unix:{entrance}",
-    )
-    process = launch(f"the mold of {node.name}", machine_argv(mold), target)
-    try:
-        _pour(machine, mold, entrance, target / "devices")
-    finally:
-        end([process])
-    for leftover in ("pid", "console.log"):
-        (target / leftover).unlink(missing_ok=True)
-    for file in target.iterdir():
-        file.chmod(0o600)
-
-
-def _pour(machine: Monitor, mold: MachineSpec, entrance: Path, devices: Path) -> None:
-    _ignore_shared(machine, on=False)
-    # Unlimited: the default of 128 MiB/s is meant for networks.
-    machine.execute("migrate-set-parameters", {"max-bandwidth": 0})
-    machine.execute("migrate", {"uri": f"unix:{entrance}"})
-    await_migration(machine, mold.name, timeout_s=MOVE_S)
-    with monitor(mold.monitor, f"the mold of {mold.name}") as copy:
-        await_migration(copy, mold.name, timeout_s=MOVE_S)
-        _ignore_shared(copy, on=True)
-        copy.execute("migrate", {"uri": f"exec:cat > {shlex.quote(str(devices))}"})
-        await_migration(copy, mold.name, timeout_s=MOVE_S)
-
-
 def _prepare_copy(
     home: LabHome, topology: Topology, record: Record, node: NodeSpec, saved: Path
 ) -> MachineSpec:
     spec = machine_spec(home, topology, record, node, initrd_of(home, node.name))
-    _copy(saved / "disk.qcow2", spec.disk)
+    copy_private(saved / "disk.qcow2", spec.disk)
     return replace(spec, ram=Ram(saved / "ram", shared=False), incoming="defer")
 
 
@@ -309,22 +249,8 @@ def _cards(spec: MachineSpec) -> str:
     return "; ".join(f"ip link set eth{card} address {mac(spec, card)}" for card in (0, 1))
 
 
-def _ignore_shared(machine: Monitor, *, on: bool) -> None:
-    capabilities = [{"capability": IGNORE_SHARED, "state": on}]
-    machine.execute("migrate-set-capabilities", {"capabilities": capabilities})
-
-
-def _mold_socket(home: LabHome, node: str) -> Path:
-    return home.runtime / f"{node}.mold"
-
-
 def _monitor(home: LabHome, node: str) -> AbstractContextManager[Monitor]:
     return monitor(monitor_socket(home, node), f"the QEMU of {node}")
-
-
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
-    target.chmod(0o600)
 
 
 def _today() -> tuple[Image, Acceleration] | None:
