@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lab import lifecycle
 from lab.bench_chart import bars, svg
-from lab.errors import LabError, UsageError
+from lab.errors import CommandFailed, LabError, UsageError
 from lab.machine import describe
 from lab.parallel import on_all
 from lab.paths import cache_dir, private_dir
@@ -112,7 +112,7 @@ def measure(scenarios: Sequence[Scenario], runs: int, steps: Steps) -> dict[str,
     for number in range(1, runs + 1):
         for scenario in scenarios:
             with steps.step(f"Run {number} of {runs}: {scenario.title}"):
-                _measure_once(scenario, series[scenario])
+                _measure_once(scenario, series[scenario], steps)
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "runs": runs,
@@ -167,14 +167,14 @@ def markdown(report: Mapping[str, object]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _measure_once(scenario: Scenario, series: Series) -> None:
+def _measure_once(scenario: Scenario, series: Series, steps: Steps) -> None:
     lab = f"bench-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="lab-bench-", dir=_cache_parent()) as cache:
         env = dict(os.environ) | {"XDG_CACHE_HOME": cache}
         if not scenario.fresh:
             _invoke("lab.image", env=dict(os.environ))
             _lend_image(Path(cache))
-        bench = _Bench(scenario, series, env)
+        bench = _Bench(scenario, series, env, steps)
         try:
             bench.up("cold", lab, scenario.provider)
             series.add("second lab.up (s)", _invoke("lab.up", "--name", lab, env=env)[0])
@@ -200,6 +200,7 @@ class _Bench:
     scenario: Scenario
     series: Series
     env: Mapping[str, str]
+    steps: Steps
 
     def up(self, how: str, name: str, provider: str = DEFAULT_PROVIDER, *options: str) -> None:
         words = ("--name", name, "--topology", self.scenario.topology, "--provider", provider)
@@ -226,12 +227,21 @@ class _Bench:
             self.series.add(f"{len(names)} more labs, one by one (s)", time.monotonic() - started)
             self.series.add("memory of each more lab (MiB)", (free - memory_mib()[1]) / len(names))
             started = time.monotonic()
-            on_all((first, *names), lambda name: _checks(name, self.env))
+            green = on_all((first, *names), self._is_green)
             took = time.monotonic() - started
             self.series.add(f"pytest checks/ of all {len(names) + 1} at once (s)", took)
+            self.series.add("labs of these with every check green", sum(green))
         finally:
             for name in names:
                 _invoke("lab.down", "--name", name, env=self.env)
+
+    def _is_green(self, name: str) -> bool:
+        try:
+            _checks(name, self.env)
+        except CommandFailed as error:
+            self.steps.note(f"{name} is not green: {error.details}")
+            return False
+        return True
 
     def floors(self, name: str) -> None:
         """Measure what no lab can be faster than: the kernel alone, dockerd alone."""

@@ -11,6 +11,7 @@ from lab.diagnosis.words import Typed, through_invoke
 from lab.evidence import Place
 from lab.home import DEFAULT_NAME, LabHome, LabState
 from lab.lifecycle import require_running
+from lab.machine import crowding
 from lab.node import Node, connected
 from lab.openssh import OpenSshShell
 from lab.topology import Topology
@@ -41,8 +42,8 @@ class LabSession:
 
     @property
     def deadline(self) -> Deadlines:
-        """Scales a deadline in seconds to the machines' speed."""
-        return Deadlines(self.state.pace)
+        """Scales a deadline in seconds to the machines' speed, as long as others are busy too."""
+        return Deadlines(self.state.pace * crowding())
 
     @property
     def published(self) -> Mapping[str, str]:
