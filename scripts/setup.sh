@@ -49,6 +49,7 @@ need_browser() {
 need_what_tests_start() {
     need_program shellcheck shellcheck
     need_program cpio cpio
+    need_program ruby ruby
     need_browser
 }
 

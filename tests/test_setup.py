@@ -103,8 +103,8 @@ def _complete(project: Path) -> None:
 
 def test_what_tests_start_is_installed_and_said(system: System) -> None:
     said, done = system.setup()
-    assert said.splitlines()[0] == "==> Installing with apt: shellcheck cpio chromium (as root)"
-    assert done == ["apt-get update", f"{INSTALL} shellcheck cpio chromium"]
+    assert said.splitlines()[0] == "==> Installing with apt: shellcheck cpio ruby chromium (as root)"
+    assert done == ["apt-get update", f"{INSTALL} shellcheck cpio ruby chromium"]
 
 
 def test_nothing_is_said_nor_done_a_second_time(system: System) -> None:
@@ -120,7 +120,7 @@ def test_a_lab_needs_nothing_of_it(system: System) -> None:
 @pytest.mark.parametrize("browser", ["chromium", "chromium-browser", "google-chrome"])
 def test_a_browser_that_is_there_is_good_enough(system: System, browser: str) -> None:
     system.has(browser)
-    assert system.setup()[1][1:] == [f"{INSTALL} shellcheck cpio"]
+    assert system.setup()[1][1:] == [f"{INSTALL} shellcheck cpio ruby"]
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_a_browser_that_is_a_snap_is_left_out_and_said(system: System, release: 
     system.is_a(release)
     said, done = system.setup()
     assert said.startswith("==> Leaving out the tests that need a browser: ")
-    assert done[1:] == [f"{INSTALL} shellcheck cpio"]
+    assert done[1:] == [f"{INSTALL} shellcheck cpio ruby"]
 
 
 def test_a_system_without_a_browser_is_complete(system: System) -> None:
     system.is_a("ID=ubuntu\n")
-    system.has("shellcheck", "cpio")
+    system.has("shellcheck", "cpio", "ruby")
     assert system.setup() == ("", [])

@@ -537,6 +537,7 @@ def test_a_home_that_cannot_be_written_is_said(
 
 
 def test_being_told_to_end_is_an_interrupt(invoke: Invoke) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     invoke("lab.list")
     assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
     assert signal.getsignal(signal.SIGHUP) is signal.default_int_handler
