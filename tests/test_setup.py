@@ -103,7 +103,9 @@ def _complete(project: Path) -> None:
 
 def test_what_tests_start_is_installed_and_said(system: System) -> None:
     said, done = system.setup()
-    assert said.splitlines()[0] == "==> Installing with apt: shellcheck cpio ruby chromium (as root)"
+    assert (
+        said.splitlines()[0] == "==> Installing with apt: shellcheck cpio ruby chromium (as root)"
+    )
     assert done == ["apt-get update", f"{INSTALL} shellcheck cpio ruby chromium"]
 
 
