@@ -43,6 +43,8 @@ GUIDE = ROOT / "docs" / "how-to" / "snapshots.md"
 CHECKS_TIMEOUT_S = 300.0
 STEP = "before-join"
 """What the guide calls the snapshot of its lesson step."""
+PAUSE_S = 20.0
+"""Longer than swarm waits for a silent node."""
 CLOCK_S = 0.5
 APART_S = 0.2
 
@@ -114,12 +116,16 @@ def ports(lab: OwnLab) -> set[int]:
     return {port for pair in lab.record.ports.values() for port in pair}
 
 
-def kill_machines(lab: OwnLab) -> None:
-    """Kill every process of a lab's machines, as a crash of this machine would."""
+def signal_machines(lab: OwnLab, number: signal.Signals) -> None:
     for name in lab.record.processes:
         process = process_of(lab.record, name)
         assert process is not None
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(process.pid, number)
+
+
+def kill_machines(lab: OwnLab) -> None:
+    """Kill every process of a lab's machines, as a crash of this machine would."""
+    signal_machines(lab, signal.SIGKILL)
     wait_until(lab.machines, lambda left: not left, what="all machines to be gone", timeout_s=30)
 
 
@@ -134,6 +140,16 @@ def test_labs_of_one_snapshot_answer_side_by_side(labs: tuple[OwnLab, OwnLab]) -
 def test_clocks_are_right_at_once(labs: tuple[OwnLab, OwnLab]) -> None:
     for lab in labs:
         expect_right_clocks(lab)
+
+
+def test_clocks_are_right_after_the_machines_stood_still(lab: OwnLab) -> None:
+    """As while a laptop sleeps. Swarm takes nodes for lost by then, and replaces their tasks."""
+    signal_machines(lab, signal.SIGSTOP)
+    time.sleep(PAUSE_S)  # the pause is what is tried
+    signal_machines(lab, signal.SIGCONT)
+    expect_right_clocks(lab)
+    lab.type("invoke lab.reset")
+    expect_checks(lab)
 
 
 def test_no_two_copies_have_the_same_cards_or_randomness(labs: tuple[OwnLab, OwnLab]) -> None:
