@@ -26,12 +26,21 @@ _SWARM = re.compile(
 _GOES_ON = re.compile(rf"{_FOLD}([\w+/=-]+)")
 _QUOTE = r"\\*[\"']"
 """With backslashes before it in JSON that is a text in JSON, as a container's log lines are."""
+_SHORT_FORM = r"(?<!by)(?<!com)(?<!sur)(?<!tres)(?<!over)(?<!under)pass"
+"""An end of a name that means password; not that of bypass, nor of its like."""
+_KEY = r"(?<!mon)(?<!don)(?<!tur)(?<!hoc)(?<!joc)(?<!whis)(?<!public)(?<!public[_.-])keys?"
+"""An end of a name that says key; not that of monkey, and public keys are no secret."""
 _NAMED = (
     r"[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|(?:api|private|access)[_-]?key)"
     r"[\w.-]*"
-    r"|(?-i:[A-Z0-9_]*_(?:PASS|PWD|KEY))"
-    r"|(?:[\w-]+-)?auth(?:orization)?"
+    # "key" alone names an entry of some table more often than a secret.
+    rf"|[\w.-]+{_KEY}|(?-i:KEY)"
+    # A shell calls the directory it is in so.
+    rf"|(?!(?-i:(?:OLD)?PWD)=/)[\w.-]*(?:{_SHORT_FORM}|pwd)"
+    r"|(?:[\w-]+-)?auth(?:orization)?|(?:set-)?cookie"
 )
+_WORD = r"(?:[^\s\"'\\]|\\\\|\\(?![nrt\"'\\]))"
+"""One character of an unquoted value, which ends at white space or a quote, JSON's too."""
 _PATTERNS = (
     # A token that begins on an earlier line, which somebody cut away.
     (re.compile(r"\b[0-9a-z]{50}-[0-9a-z]{25}\b"), "join token or unlock key"),
@@ -47,10 +56,17 @@ _PATTERNS = (
     ),
     (re.compile(r"(?i)\b(?:basic|bearer)\s+[A-Za-z0-9+/._~=-]{8,}"), "credentials"),
     (
-        re.compile(r"(?i)\b(?:proxy-)?authorization\s*[:=]\s*(?!\[)[^\s\"'][^\n\"']*"),
+        re.compile(
+            r"(?i)\b(?:(?:proxy-)?authorization\s*[:=]|(?:set-)?cookie\s*:)\s*"
+            r"(?!\[removed: )[^\s\"'][^\n\"']*"
+        ),
         "credentials",
     ),
-    (re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"), "credentials"),
+    # A user's name alone may be a token; over ssh it is only a name.
+    (
+        re.compile(rf"(?<=://)(?:[^\s\"'\\/:@]*:|(?<!ssh://))(?:(?!/){_WORD})+(?=@)"),
+        "credentials",
+    ),
     (
         re.compile(
             rf"(?i)(?P<name>(?<![\w.-])(?:{_QUOTE})?(?:{_NAMED})(?:{_QUOTE})?\s*[=:]\s*"
@@ -59,10 +75,30 @@ _PATTERNS = (
         ),
         "secret",
     ),
+    # A list of texts: all of them, up to its end.
     (
         re.compile(
-            rf"(?i)(?P<name>(?<![\w.-])(?:{_NAMED})\s*[=:]\s*|--password[ \t]+)"
-            r"""(?P<quote>)(?P<value>(?!\[removed: )[^\s"',;&\\]{3,})"""
+            rf"(?i)(?P<name>(?<![\w.-]){_QUOTE}(?:{_NAMED}){_QUOTE}\s*[=:]\s*\[\s*)"
+            rf"(?P<quote>{_QUOTE})(?P<value>(?:(?!(?P=quote)\s*\])(?:[^\\]|\\.)){{1,4000}})"
+            r"(?P=quote)(?=\s*\])"
+        ),
+        "secret",
+    ),
+    # A text that was cut short, so that its quote does not end.
+    (
+        re.compile(
+            rf"(?i)(?P<name>(?<![\w.-])(?:{_QUOTE})?(?:{_NAMED})(?:{_QUOTE})?\s*[=:]\s*"
+            rf"{_QUOTE})(?P<quote>)(?P<value>(?!\[removed: )[^\n\"']{{3,}})(?=\n|\Z)"
+        ),
+        "secret",
+    ),
+    (
+        re.compile(
+            rf"(?i)(?P<name>(?<![\w.-])(?:{_NAMED})\s*[=:]\s*"
+            rf"|--[\w-]*(?:passw(?:or)?d|passphrase|{_SHORT_FORM}|pwd|token|-secret|-key)[ \t]+"
+            # The word our own texts have for it.
+            r"(?!(?-i:TOKEN)\b|-))"
+            rf"(?P<quote>)(?P<value>(?!\[removed: ){_WORD}{{3,}})"
         ),
         "secret",
     ),

@@ -35,6 +35,29 @@ QyNTUxOQAAACDpgN3iuEMxsLLXpvq/hbyKZ0bGYo0rWXjZ0aNFCYJKYwAAAJgqq6hGKquo
         ("Authorization: Digest username=bob, response=6629fae49393a0", "6629fae49393a0"),
         ('{"auths":{"registry":{"auth":"Ym9iOmh1bnRlcjIy"}}}', "Ym9iOmh1bnRlcjIy"),
         ("X-Registry-Auth: eyJ1c2VybmFtZSI6ImJvYiJ9", "eyJ1c2VybmFtZSI6ImJvYiJ9"),
+        ("redis://:s3cretpw@redis:6379", "s3cretpw"),
+        ("https://ghp_0123456789abcdef@github.com/x", "ghp_0123456789abcdef"),
+        ("postgres://bob:hunter@22@db/x", "22"),
+        ('{"log":"from ssh://root:hunter22@host\\n"}', "hunter22"),
+        ("DB_PASSWORD=ab,cdefgh1", "cdefgh1"),
+        ("DB_PASSWORD=correct;horse", "horse"),
+        ("?password=hun&ter22", "ter22"),
+        (r"PASSWORD=hun\wter22", "ter22"),
+        ("PASSWORD=-hunter22", "hunter22"),
+        ("encryption_key=hunter22", "hunter22"),
+        ("signing-key: hunter22", "hunter22"),
+        ('"encryptionKey":"hunter22"', "hunter22"),
+        ("X-Auth-Key: hunter22", "hunter22"),
+        ("MYKEY=hunter22", "hunter22"),
+        ("db_pass=hunter22", "hunter22"),
+        ("pwd=hunter22", "hunter22"),
+        ('"X-Registry-Auth":["eyJ1c2VybmFtZSI6ImJvYiJ9"]', "eyJ1c2VybmFtZSI6ImJvYiJ9"),
+        ('"password": ["hunter22", "hunter23"], "last": ["ok"]', "hunter2"),
+        ("map[X-Registry-Auth:[eyJ1c2VybmFtZSI6ImJvYiJ9]]", "eyJ1c2VybmFtZSI6ImJvYiJ9"),
+        ('"passphrase": "correct horse and then it was cut sh', "horse"),
+        ("docker swarm join --token abcdef 192.168.56.10:2377", "abcdef"),
+        ("client --api-key hunter22 get", "hunter22"),
+        ("Cookie: lang=de; session=hunter22", "hunter22"),
     ],
 )
 def test_a_secret_is_removed_and_said_to_be(text: str, secret: str) -> None:
@@ -95,7 +118,15 @@ def test_what_is_known_to_be_secret_is_removed_wherever_it_stands() -> None:
 
 @pytest.mark.parametrize("held", [KEY, KEY[:150], KEY[40:], f"{TOKEN}\nand", "a: b\npassword: b"])
 def test_json_stays_json(held: str) -> None:
-    document = {"log": held, "password": 271828, "api_key": 'it"s', "Secrets": None, "last": "ok"}
+    document = {
+        "log": held,
+        "password": 271828,
+        "api_key": 'it"s',
+        "tokens": ["one", 'it"s', "two\\"],
+        "Env": ["A_PASSWORD=hunter\\22", "B_PASSWORD=hunter22\\"],
+        "Secrets": None,
+        "last": "ok",
+    }
     clean = json.loads(redacted(json.dumps(document)))
     assert clean.keys() == document.keys()
     assert clean["last"] == "ok"
@@ -114,6 +145,10 @@ def test_json_stays_json(held: str) -> None:
         "overlay on /var/lib/docker/overlay2/L4PWXBXZ/usr/lib/x86/64/linux/gnu/Modules/ext4/type",
         '{"Secrets":null,"Tokens":[],"SecretName":""}',
         "author: nobody; pid=182 key=F4-neighbours",
+        "monkey=1 bypass=true KeyType: ed25519 publicKey=abcdef PUBLIC_KEY=abcdef",
+        "ED25519 key fingerprint is SHA256:Vq0nE6pWc3lOPDk5gN8u9r5mF2Yt",
+        "PWD=/root/lab OLDPWD=/root DOCKER_HOST=ssh://root@192.168.56.10",
+        "http://127.0.0.1:5000/?to=bob@example.org",
     ],
 )
 def test_ordinary_text_stays_as_it_is(text: str) -> None:

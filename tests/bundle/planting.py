@@ -33,6 +33,8 @@ LINES = (
     'time="2026-11-25T23:00:58Z" level=info env="[POSTGRES_PASSWORD=sw0rd-f1sh PATH=/bin]"',
     "GET /v2/ Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.x",
     "pulling from https://bob:hunter22@registry.local/v2/",
+    "connecting to redis://:hunter23@redis:6379, db_pass=hunter,24 encryption-key: hunter25",
+    '"Headers":{"X-Registry-Auth":["eyJ1c2VybmFtZSI6ImJvYiJ9"],"Cookie":["id=hunter26"]}',
 )
 NEEDLES = (
     TOKEN[12:40],
@@ -42,6 +44,11 @@ NEEDLES = (
     "sw0rd-f1sh",
     "eyJhbGciOiJIUzI1NiJ9",
     "hunter22",
+    "hunter23",
+    "hunter,24",
+    "hunter25",
+    "eyJ1c2VybmFtZSI6ImJvYiJ9",
+    "hunter26",
 )
 
 
