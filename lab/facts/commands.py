@@ -50,13 +50,22 @@ def _settings(*names: str) -> Command:
 
 
 def _ask_docker() -> str:
-    """Return one ``curl`` for all API paths; every answer ends with its HTTP status."""
+    """Return one ``curl`` for all API paths; every answer ends with its HTTP status.
+
+    ``/services`` and ``/tasks`` tell the environment variables of every service of the swarm:
+    they are taken out before anything leaves the node.
+    """
     urls = " ".join(shlex.quote(f"http://localhost{path}") for path in API_PATHS)
     # url_effective, because curl knows "url" and "errormsg" from 7.75 on only; an older one says
     # so on stderr, which nobody needs: a curl that fails without a word has its exit code.
     form = shlex.quote("\\n@@@ http %{http_code} %{url_effective} %{errormsg}\\n")
     curl = f"curl -s --max-time 30 --unix-socket {DOCKER_SOCKET} -w {form} {urls}"
-    return f"api=$({curl} 2>/dev/null)\napi_status=$?\n"
+    text = r'"([^"\\]|\\.)*"'
+    cut = shlex.quote(rf's/"Env":\[({text},?)*\]/"Env":[]/g')
+    return (
+        f"api=$({curl} 2>/dev/null)\napi_status=$?\n"
+        f"api=$(printf '%s\\n' \"$api\" | sed -E {cut})\n"
+    )
 
 
 def _where_ipvs_is(line: str) -> str:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from lab.errors import FactUnavailable, UnreadableOutput
 from lab.facts.batch import Section, parse_batch
 from lab.facts.commands import (
     COUNTERS,
+    DOCKER,
     EVERYTHING,
     GENTLY,
     HOST,
@@ -19,6 +21,7 @@ from lab.facts.commands import (
     Plan,
     script,
 )
+from lab.facts.engine_api import parse_engine_api
 from tests.facts.captures import batch, captured
 
 
@@ -128,3 +131,27 @@ def test_a_gentle_look_does_not_let_ss_load_modules(tmp_path: Path) -> None:
     )
     loaded = all(Path(f"/sys/module/{name}_diag").exists() for name in ("tcp", "udp"))
     assert done.stdout == ("the kernel\n" if loaded else "/proc\n")
+
+
+def test_no_environment_variable_of_a_service_leaves_the_node(tmp_path: Path) -> None:
+    env = ["DB_PASSWORD=hunter22", 'QUOTED="]', "WITH\\", 'NAMED="Env":["x"]']
+    spec = {"ContainerSpec": {"Image": "node-test", "Env": env, "Args": ["-v"]}, "Networks": []}
+    body = json.dumps([{"Spec": spec, "PreviousSpec": spec}, {"Env": []}], separators=(",", ":"))
+    (tmp_path / "body").write_text(f"{body}\n\n@@@ http 200 http://localhost/services \n")
+    curl = tmp_path / "curl"
+    curl.write_text(f"#!/bin/sh\ncat {tmp_path}/body\nexit 7\n")
+    curl.chmod(0o755)
+    plan = Plan(host=(DOCKER,), sandbox=(), overlay=(), container=())
+    done = subprocess.run(
+        ["sh", "-c", script(plan).replace(" PATH=", f" PATH={tmp_path}:", 1)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
+    section = parse_batch(done.stdout, node="worker").section(HOST, DOCKER)
+    assert section is not None
+    assert section.exit_code == 7  # curl's own, not that of what cuts its answer
+    [answer] = parse_engine_api(section.stdout, node="worker").answers
+    bare = {**spec, "ContainerSpec": {"Image": "node-test", "Env": [], "Args": ["-v"]}}
+    assert json.loads(answer.body) == [{"Spec": bare, "PreviousSpec": bare}, {"Env": []}]
