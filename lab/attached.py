@@ -17,6 +17,7 @@ from lab.facts.docker_model import PublishedPort, Service, SwarmState
 from lab.facts.gather import gather_willing
 from lab.facts.model import ClusterFacts, NodeFacts
 from lab.hops.catalogue import JUDGES
+from lab.hops.clients import of_the_owner
 from lab.hops.layouts import unknown_layouts
 from lab.hops.surroundings import COMING
 from lab.hops.verdict import Hop
@@ -132,12 +133,13 @@ def _attach(
             **untold(facts),
         },
     )
+    allowed = of_the_owner(place.situation(facts))
     return Attached(
         name=wish.inventory.name,
-        place=place,
+        place=replace(place, left_out={**place.left_out, **allowed}),
         facts=facts,
         silent=silent,
-        notes=tuple(_notes(facts, swarm)),
+        notes=(*_notes(facts, swarm), *_allowing(allowed)),
         statement=_statement(facts, swarm, port),
         typed=lambda node, line: by_name[node].typed(line),
     )
@@ -312,6 +314,11 @@ def _statement(facts: ClusterFacts, swarm: AttachedSwarm, port: PublishedPort | 
             "are refused everywhere."
         )
     return ""
+
+
+def _allowing(allowed: Mapping[str, str]) -> Iterator[str]:
+    """Yield which nodes' owners choose the clients."""
+    yield from dict.fromkeys(f"{where.partition('@')[2]}: {why}" for where, why in allowed.items())
 
 
 def _notes(facts: ClusterFacts, swarm: AttachedSwarm) -> Iterator[str]:

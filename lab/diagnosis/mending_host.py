@@ -12,7 +12,8 @@ from lab.diagnosis.mending import (
     named_in,
 )
 from lab.diagnosis.model import Repair
-from lab.facts.iptables import NatTarget, Ruleset
+from lab.facts.iptables import NatTarget, Rule, Ruleset
+from lab.hops.clients import owners_rules
 from lab.hops.host import INGRESS_CHAIN
 from lab.hops.situation import BRIDGE, Blocked, Situation
 from lab.hops.surroundings import bridge_subnet, gateway
@@ -83,7 +84,9 @@ def mend_dnat(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
 def mend_filter(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
     """Delete the rules that drop; where only the policy does, put Docker's own rules back."""
     rules = situation.cluster.node(verdict.node).host.rules
-    guilty = _not_dockers(rules, verdict)
+    # Whoever deletes a list of allowed clients opens the port to everyone.
+    kept = () if situation.is_lab else owners_rules(rules)
+    guilty = _not_dockers(rules, verdict, kept)
     yield from guilty
     if not guilty and "FORWARD" in verdict.found:
         yield from _let_forward(situation, verdict, rules)
@@ -93,13 +96,15 @@ def mend_filter(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
                 yield Repair(verdict.node, f"iptables -P {chain} ACCEPT")
 
 
-def _not_dockers(rules: Ruleset, verdict: Verdict) -> tuple[Repair, ...]:
-    """Return the deletions of dropping rules, but for those Docker makes itself."""
+def _not_dockers(rules: Ruleset, verdict: Verdict, kept: tuple[Rule, ...]) -> tuple[Repair, ...]:
+    """Return the deletions of dropping rules, but for those Docker makes itself and some more."""
     own = ("DOCKER-ISOLATION", "DOCKER-INTERNAL")
     guilty = (
         rule
         for rule in dropping(rules, verdict)
-        if not rule.chain.startswith(own) and not rule.in_interface == rule.out_interface == BRIDGE
+        if not rule.chain.startswith(own)
+        and not rule.in_interface == rule.out_interface == BRIDGE
+        and rule not in kept
     )
     return tuple(deletions(verdict.node, guilty))
 

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 
 from lab.facts.iptables import NatTarget, Rule
-from lab.hops import flows
+from lab.hops import clients, flows
 from lab.hops.judge import judge
 from lab.hops.situation import BRIDGE, Situation
 from lab.hops.verdict import Check, Finding, Hop, Scope
@@ -144,12 +144,7 @@ def sandbox_is_as_promised(situation: Situation, name: str) -> Finding:
 def requests_pass(situation: Situation, name: str) -> Finding:
     """Follow a request from each side through raw, mangle and filter."""
     situation.served(name)
-    sandbox = situation.sandbox_address(name)
-    ways = tuple(
-        flows.outside_request(e, sandbox, flows.door(situation))
-        for e in flows.entrances(situation, name)
-    )
-    return _passages(situation, name, ways, "accepted, and by no rule dropped before")
+    return _passing(clients.passages(situation, name, flows.outside_request))
 
 
 @judge(
@@ -166,12 +161,7 @@ def requests_pass(situation: Situation, name: str) -> Finding:
 def replies_pass(situation: Situation, name: str) -> Finding:
     """Follow a reply to each side through raw, mangle and filter."""
     situation.published(name)
-    sandbox = situation.sandbox_address(name)
-    ways = tuple(
-        flows.outside_reply(e, sandbox, flows.door(situation))
-        for e in flows.entrances(situation, name)
-    )
-    return _passages(situation, name, ways, "accepted, and by no rule dropped before")
+    return _passing(clients.passages(situation, name, flows.outside_reply))
 
 
 @judge(
@@ -192,7 +182,8 @@ def local_requests_pass(situation: Situation, name: str) -> Finding:
         flows.local_request(sandbox, flows.door(situation)),
         flows.local_reply(sandbox, flows.door(situation)),
     )
-    return _passages(situation, name, ways, "accepted, and by no rule dropped before")
+    rules = situation.cluster.node(name).host.rules
+    return _passing(tuple(flows.pass_all(rules, stages) for stages in ways))
 
 
 @judge(
@@ -221,16 +212,12 @@ def local_source_is_rewritten(situation: Situation, name: str) -> Finding:
     )
 
 
-def _passages(
-    situation: Situation, name: str, ways: tuple[tuple[flows.Stage, ...], ...], expected: str
-) -> Finding:
-    rules = situation.cluster.node(name).host.rules
-    passages = [flows.pass_all(rules, stages) for stages in ways]
+def _passing(passages: tuple[flows.Passage, ...]) -> Finding:
     shown = [p for p in passages if not p.ok] or passages
     lines = dict.fromkeys(line for p in shown for line in p.fate.lines)
     return Finding(
         ok=bool(passages) and all(p.ok for p in passages),
-        expected=expected,
+        expected="accepted, and by no rule dropped before",
         found="; ".join(dict.fromkeys(map(str, shown))) or "no way into this node is known",
         evidence=tuple(lines),
     )

@@ -8,7 +8,7 @@ from lab.diagnosis.needs import SCOPES
 from lab.diagnosis.text import headline
 from lab.diagnosis.words import one_by_one
 from lab.errors import FactUnavailable
-from lab.hops import flows
+from lab.hops import clients, flows
 from lab.hops.cluster import DATA_PORT
 from lab.hops.judge import slot_name
 from lab.hops.situation import Blocked, Situation
@@ -207,6 +207,9 @@ class _Walker:
         passage = self._passage(step.station.node)
         if passage is None:
             return step
+        if clients.is_owners_to_say(self.situation, step.station.node, passage):
+            said = f"{passage}, as the host's owner says; the way goes on for whom they let in"
+            return Step(step.station, step.after, said, passage.fate.lines)
         after = step.after if passage.ok else None
         return Step(step.station, after, str(passage), passage.fate.lines)
 

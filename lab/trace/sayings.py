@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from lab.facts.iptables import Rule
 from lab.facts.ipvs import VirtualService
 from lab.facts.model import OverlayFacts
-from lab.hops import flows
+from lab.hops import clients, flows
 from lab.hops.host import INGRESS_CHAIN
 from lab.hops.judge import slot_number
 from lab.hops.situation import BRIDGE, Blocked, Situation
@@ -63,18 +63,20 @@ def dnat(situation: Situation, node: str) -> Said:
 
 def filtered(situation: Situation, node: str) -> Said:
     """Say what the host's filter does with requests from outside."""
-    rules = situation.cluster.node(node).host.rules
     try:
-        sandbox = situation.sandbox_address(node)
+        passages = clients.passages(situation, node, flows.outside_request)
     except Blocked as blocked:
         return Said(blocked.found, "no sandbox to send to")
-    ways = [
-        flows.outside_request(e, sandbox, flows.door(situation))
-        for e in flows.entrances(situation, node)
-    ]
-    passages = [flows.pass_all(rules, stages) for stages in ways]
     lost = next((p for p in passages if not p.ok), None)
     lines = dict.fromkeys(line for p in passages for line in p.fate.lines)
+    if lost is not None and all(
+        p.ok or clients.is_owners_to_say(situation, node, p) for p in passages
+    ):
+        return Said(
+            f"rules of the owner's choose the clients: {lost}",
+            f"{clients.USER_CHAIN} chooses the clients",
+            tuple(lines),
+        )
     if lost is not None:
         return Said(f"requests are dropped: {lost}", "drops requests", tuple(lines))
     return Said(
