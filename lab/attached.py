@@ -280,11 +280,15 @@ def _tunnel_end(facts: ClusterFacts, node: NodeFacts) -> IPv4Address:
 
 
 def untold(facts: ClusterFacts) -> Mapping[str, str]:
-    """Return the questions that a node without ipvsadm cannot answer, and why."""
+    """Return the questions that a node cannot answer for want of ipvsadm, and why."""
     return {
         f"B16-idle@{node.node}": "only ipvsadm tells it, which is not installed there"
-        for node in facts.nodes
         if node.substitutes
+        else "ipvsadm did not tell it there"
+        for node in facts.nodes
+        if node.sandbox is not None
+        and node.sandbox.virtual_services
+        and node.sandbox.timeouts is None
     }
 
 

@@ -105,8 +105,9 @@ def test_what_only_ipvsadm_tells_is_not_asked_of_a_node_without_it() -> None:
     without = {node.node for node in hosts.facts.nodes if node.substitutes}
     assert without == {"worker1"}
     situation = hosts.place.situation(hosts.facts)
-    assert situation.why_left_out("B16-idle", "worker1")
-    assert situation.why_left_out("B16-idle", "manager") is None
+    assert "not installed" in (situation.why_left_out("B16-idle", "worker1") or "")
+    # It has ipvsadm, but was captured before its timeouts were read.
+    assert situation.why_left_out("B16-idle", "manager") == "ipvsadm did not tell it there"
 
 
 def test_udp_rules_are_those_that_are_looked_at() -> None:
@@ -143,6 +144,20 @@ def test_a_ghost_is_found_in_the_kernels_own_list_too() -> None:
     assert "ssh worker1 nsenter" in typed
     assert "invoke lab." not in typed
     assert found.broken[0].look[0].endswith("cat /proc/net/ip_vs")
+
+
+def test_a_host_whose_kernel_lacks_ip_vs_is_looked_at_and_it_is_said() -> None:
+    def bare(facts: ClusterFacts) -> ClusterFacts:
+        node = facts.node("manager")
+        assert node.sandbox is not None
+        sandbox = replace(node.sandbox, virtual_services=(), timeouts=None)
+        nodes = tuple(replace(n, sandbox=sandbox) if n is node else n for n in facts.nodes)
+        return replace(facts, nodes=nodes)
+
+    hosts = look("web", "8080", bare)
+    found = diagnose(hosts.place.situation(hosts.facts))
+    assert [hop.name for hop in found.broken] == ["B4-ipvs on manager"]
+    assert "B16-idle" in {verdict.check for verdict in found.broken[0].blocks}
 
 
 def test_a_missing_tool_is_said_with_what_was_read_instead() -> None:

@@ -77,6 +77,7 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "B10-own-address": ("S5-vip", "B11-unique"),
     "B11-unique": ("C3-roles", "S5-vip"),
     "B15-way-back": ("H9-bridge", "H10-address", "B10-own-address"),
+    "B16-idle": ("B4-ipvs",),
     "F3-mtu": ("B10-own-address",),
     "F4-neighbours": (*_GOSSIP, "S7-same-service"),
     "F5-fdb": (*_GOSSIP, "S7-same-service", "F4-neighbours"),

@@ -74,7 +74,8 @@ def _where_ipvs_is(line: str) -> str:
 
 RULES = Command("rules", "iptables-save -c", "iptables-save -c")
 NO_IPVS = "the kernel has not loaded ip_vs"
-"""Printed where there is no table: ipvsadm would load the module only to look."""
+"""Printed where there is no table: ipvsadm would load the module only to look, whatever is asked
+of it (ipvsadm 1.31, main: modprobe ip_vs)."""
 IPVS = Command("ipvs", _where_ipvs_is("ipvsadm -Ln"), "ipvsadm -Ln")
 IPVS_TRAFFIC = Command(
     "ipvs-traffic",
@@ -87,7 +88,9 @@ IPVS_PROC = Command(
     "cat /proc/net/ip_vs",
 )
 """The same table from the kernel itself, for a node without ipvsadm; without traffic counters."""
-IPVS_TIMEOUTS = Command("ipvs-timeouts", "ipvsadm -l --timeout", "ipvsadm -l --timeout")
+IPVS_TIMEOUTS = Command(
+    "ipvs-timeouts", _where_ipvs_is("ipvsadm -l --timeout"), "ipvsadm -l --timeout"
+)
 ADDRESSES = Command(
     "addresses",
     "printf '%s show\\n' addr route rule neigh | ip -json -details -batch -",

@@ -84,7 +84,7 @@ class HostFacts(NamespaceFacts):
 class SandboxFacts(NamespaceFacts):
     """A namespace that balances: ingress_sbox, or ``lb_<network>`` of a user overlay.
 
-    ``timeouts`` are None where nobody asked for them.
+    ``timeouts`` are None where they could not be read.
     """
 
     rules: Ruleset

@@ -9,7 +9,7 @@ from lab.facts.iptables import Ruleset
 from lab.hops.flows import CLIENT_PORT, Stage, pass_all
 from lab.hops.judge import judge
 from lab.hops.netfilter import Packet
-from lab.hops.situation import Situation
+from lab.hops.situation import IN_SANDBOX, Situation
 from lab.hops.surroundings import gateway
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
@@ -255,9 +255,10 @@ def idle_connections_are_kept(situation: Situation, name: str) -> Finding:
     """Compare the timeout of TCP with the one the kernel starts with."""
     timeouts = situation.sandbox(name).timeouts
     if timeouts is None:
+        situation.balancer(name)  # without the module there is nobody to ask
         raise FactUnavailable(
             f"{name}: the timeouts of IPVS in the sandbox were not read",
-            hint=f"on {name}: apt-get install ipvsadm",
+            hint=f"on {name}: {IN_SANDBOX} ipvsadm -l --timeout",
         )
     return Finding(
         ok=timeouts.tcp_s >= IDLE_S,

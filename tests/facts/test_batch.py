@@ -16,6 +16,7 @@ from lab.facts.commands import (
     IPVS,
     LISTENERS,
     LISTENERS_GENTLY,
+    NO_IPVS,
     RULES,
     Command,
     Plan,
@@ -155,3 +156,12 @@ def test_no_environment_variable_of_a_service_leaves_the_node(tmp_path: Path) ->
     [answer] = parse_engine_api(section.stdout, node="worker").answers
     bare = {**spec, "ContainerSpec": {"Image": "node-test", "Env": [], "Args": ["-v"]}}
     assert json.loads(answer.body) == [{"Spec": bare, "PreviousSpec": bare}, {"Env": []}]
+
+
+@pytest.mark.parametrize("plan", [EVERYTHING, GENTLY, COUNTERS], ids=["all", "gently", "counters"])
+def test_ipvsadm_is_not_run_where_it_would_load_the_module(plan: Plan) -> None:
+    asked = [command for command in plan.sandbox if command.line.find("ipvsadm -") >= 0]
+    assert asked
+    for command in asked:
+        assert command.line.startswith("if [ -e /proc/net/ip_vs ]; then ipvsadm -")
+        assert command.line.endswith(f"; else echo '{NO_IPVS}'; fi")

@@ -7,7 +7,7 @@ import pytest
 
 from lab.errors import FactUnavailable, UnreadableOutput
 from lab.facts.batch import Batch, Section
-from lab.facts.commands import DOCKER, HOST, IPVS, IPVS_TIMEOUTS, RULES
+from lab.facts.commands import DOCKER, HOST, IPVS, IPVS_TIMEOUTS, NO_IPVS, RULES
 from lab.facts.docker_model import (
     GossipService,
     GossipTask,
@@ -240,8 +240,12 @@ def test_a_failed_command_is_never_an_empty_result() -> None:
     [
         ("worker-two-replicas", 0, TIMEOUTS, Timeouts(900, 120, 300, TIMEOUTS)),
         ("worker1-attached", 127, "", None),
+        ("worker-two-replicas", 0, NO_IPVS, None),
+        ("worker-two-replicas", 2, "Can't initialize ipvs: Protocol not available", None),
+        ("worker-two-replicas", 127, "sh: 1: eval: ipvsadm: not found", None),
+        ("worker-two-replicas", 0, "Timeout (tcp tcpfin udp quic): 1 2 3 4", None),
     ],
-    ids=["with ipvsadm", "without"],
+    ids=["with ipvsadm", "without", "no module", "no module to load", "neither", "unknown"],
 )
 def test_only_ipvsadm_tells_timeouts(
     state: str, code: int, said: str, found: Timeouts | None
