@@ -21,7 +21,7 @@ from lab.attached import (
     _expect_swarm,
     numbered,
 )
-from lab.diagnosis.examine import diagnose
+from lab.diagnosis.examine import MENDS, diagnose
 from lab.diagnosis.text import render
 from lab.errors import LabError, NotRunning, UsageError
 from lab.facts.docker_model import SwarmState
@@ -339,6 +339,47 @@ def test_what_another_rule_drops_is_a_fault_and_the_list_is_not_to_be_deleted() 
     assert [repair.command for repair in hop.repairs] == [
         "iptables -t mangle -D FORWARD -i eth1 -j DROP"
     ]
+
+
+def updates(hosts: Attached, check: str) -> list[str]:
+    """Return the commands that would mend a check, whether it fails or not."""
+    situation = hosts.place.situation(hosts.facts)
+    verdict = next(v for v in diagnose(situation).verdicts if v.check == check)
+    commands = [repair.command for repair in MENDS[check](situation, verdict)]
+    return [c.removeprefix("docker service update ") for c in commands]
+
+
+def test_a_port_is_published_anew_with_its_protocol() -> None:
+    hosts = look("dns")
+    assert updates(hosts, "H1-reserved") == [
+        "--publish-rm 3000/udp dns",
+        "--publish-add 5353:3000/udp dns",
+    ]
+    assert updates(hosts, "S5-vip") == ["--publish-rm 3000/udp --publish-add 5353:3000/udp dns"]
+
+
+def test_a_port_is_published_anew_without_the_others() -> None:
+    """web publishes 8080:3000 and 9090:3001."""
+    hosts = look("web", "8080")
+    assert updates(hosts, "S5-vip") == ["--publish-rm 3000 --publish-add 8080:3000 web"]
+    (removed, added) = updates(look("web", "8080", published(target=3000)), "H1-reserved")
+    assert removed == "--publish-rm 3000 web"
+    assert added == "--publish-add 8080:3000 --publish-add 9090:3000 web"
+    (all_at_once,) = updates(look("web", "8080", published(mode="host")), "S5-vip")
+    assert all_at_once == (
+        "--publish-rm target=3000,protocol=tcp,mode=host --publish-add 8080:3000 web"
+    )
+
+
+def test_a_missing_ingress_network_is_the_cause_of_a_missing_virtual_address() -> None:
+    def bare(facts: ClusterFacts) -> ClusterFacts:
+        nodes = tuple(replace(n, ingress=None, sandbox=None) for n in facts.nodes)
+        assert facts.service is not None
+        return replace(facts, nodes=nodes, service=replace(facts.service, virtual_addresses=()))
+
+    hosts = look("web", "8080", bare)
+    found = diagnose(hosts.place.situation(hosts.facts))
+    assert {hop.verdict.check for hop in found.broken} == {"C8-gossip"}
 
 
 def test_more_patience_is_asked_for_by_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

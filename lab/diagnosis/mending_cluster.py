@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from lab.diagnosis.mending import ANEW, RESTART, Mend, deletions, dropping
+from lab.diagnosis.mending import ANEW, RESTART, Mend, deletions, dropping, publishing
 from lab.diagnosis.model import Repair
 from lab.hops.situation import NOT_YET, Situation
 from lab.hops.verdict import Verdict
@@ -150,19 +150,11 @@ def mend_image(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
 
 def mend_publishing(situation: Situation, _: Verdict) -> Iterator[Repair]:
     """Publish the port as the topology says."""
-    wanted = situation.topology.service
     found = situation.cluster.service
-    ports = found.ports if found else ()
-    words = [
-        f"--publish-rm {port.target}" for port in ports if port.protocol == situation.protocol
-    ]
-    if found is not None and found.endpoint_mode != "vip":
-        words.append("--endpoint-mode vip")
-    suffix = "" if situation.protocol == "tcp" else f"/{situation.protocol}"
-    words.append(f"--publish-add {wanted.published_port}:{wanted.target_port}{suffix}")
-    yield Repair(
-        situation.topology.manager.name, f"docker service update {' '.join(words)} {wanted.name}"
-    )
+    removed, added = publishing(situation)
+    mode = ("--endpoint-mode vip",) if found and found.endpoint_mode != "vip" else ()
+    words = (*removed, *mode, added, situation.topology.service.name)
+    yield Repair(situation.topology.manager.name, f"docker service update {' '.join(words)}")
 
 
 def _type_the_step(situation: Situation, verdict: Verdict) -> Iterator[Repair]:

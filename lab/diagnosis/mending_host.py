@@ -10,6 +10,7 @@ from lab.diagnosis.mending import (
     deletions,
     dropping,
     named_in,
+    publishing,
 )
 from lab.diagnosis.model import Repair
 from lab.facts.iptables import NatTarget, Rule, Ruleset
@@ -25,7 +26,6 @@ TO_THE_CHAIN = f"-m addrtype --dst-type LOCAL -j {INGRESS_CHAIN}"
 def mend_reservation(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
     """End who holds the port, and have dockerd hold it again."""
     node = situation.cluster.node(verdict.node)
-    service = situation.topology.service
     held = [
         s
         for s in node.host.listeners
@@ -35,13 +35,13 @@ def mend_reservation(situation: Situation, verdict: Verdict) -> Iterator[Repair]
     for pid, name in sorted(owners.items()):
         yield Repair(verdict.node, f"kill {pid}", f"{name} holds the port")
     manager = situation.topology.manager.name
-    ports = f"{service.published_port}:{service.target_port}"
-    yield Repair(
-        manager,
-        f"docker service update --publish-rm {service.target_port} {service.name}",
-        "tasks are made anew, twice",
-    )
-    yield Repair(manager, f"docker service update --publish-add {ports} {service.name}")
+    update = "docker service update"
+    service = situation.topology.service.name
+    removed, added = publishing(situation)
+    if removed:
+        note = "tasks are made anew, twice"
+        yield Repair(manager, f"{update} {' '.join(removed)} {service}", note)
+    yield Repair(manager, f"{update} {added} {service}")
 
 
 def mend_jumps(situation: Situation, verdict: Verdict) -> Iterator[Repair]:

@@ -52,7 +52,8 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "C8-gossip": (*_LINK, "C1-member*", "C5-advertise*", "C6-listeners*", "C7-reach*"),
     "S1-replicas": (*_LINK, "C1-member*", "S3-image*"),
     "S2-placed": (*_LINK, "C1-member*", "S1-replicas"),
-    "S5-vip": _PUBLISHED,
+    # Addresses are given in the ingress network: none without it.
+    "S5-vip": (*_PUBLISHED, "C8-gossip"),
     "S6-vip-value": ("S4-port", "S5-vip"),
     "S7-same-service": (*_GOSSIP, "S1-replicas", "S5-vip"),
     "H1-reserved": _PUBLISHED,

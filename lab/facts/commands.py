@@ -75,7 +75,7 @@ def _where_ipvs_is(line: str) -> str:
 RULES = Command("rules", "iptables-save -c", "iptables-save -c")
 NO_IPVS = "the kernel has not loaded ip_vs"
 """Printed where there is no table: ipvsadm would load the module only to look, whatever is asked
-of it (ipvsadm 1.31, main: modprobe ip_vs)."""
+of it (ipvsadm.c, main: modprobe_ipvs)."""
 IPVS = Command("ipvs", _where_ipvs_is("ipvsadm -Ln"), "ipvsadm -Ln")
 IPVS_TRAFFIC = Command(
     "ipvs-traffic",
