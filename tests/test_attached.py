@@ -32,7 +32,7 @@ from lab.facts.node import read_node
 from lab.hops.catalogue import JUDGES, judge_all
 from lab.hops.cluster import reaches_the_others
 from lab.hops.observations import Reach
-from lab.hops.surroundings import slots
+from lab.hops.surroundings import DATA_PORT, data_port, slots
 from lab.host_shell import shell_to
 from lab.inventory import HostSpec, Inventory
 from lab.settings import pace
@@ -41,6 +41,7 @@ from lab.trace.build import Request, trace
 from lab.trace.model import HERE
 from lab.trace.text import render as drawn
 from tests.facts.captures import batch
+from tests.hops.healthy import healthy
 
 HOSTS = ("manager", "worker1")
 FILE = Path("prod.yaml")
@@ -339,6 +340,43 @@ def test_what_another_rule_drops_is_a_fault_and_the_list_is_not_to_be_deleted() 
     assert [repair.command for repair in hop.repairs] == [
         "iptables -t mangle -D FORWARD -i eth1 -j DROP"
     ]
+
+
+def test_another_data_path_port_is_taken_from_the_managers() -> None:
+    def moved(node: NodeFacts) -> NodeFacts:
+        overlays = tuple(
+            replace(
+                overlay,
+                interfaces=tuple(
+                    replace(i, vxlan=i.vxlan and replace(i.vxlan, port=7777))
+                    for i in overlay.interfaces
+                ),
+            )
+            for overlay in node.overlays
+        )
+        listeners = tuple(
+            replace(one, port=7777) if one.port == DATA_PORT else one
+            for one in node.host.listeners
+        )
+        swarm = replace(node.swarm, data_path_port=node.swarm.data_path_port and 7777)
+        host = replace(node.host, listeners=listeners)
+        return replace(node, swarm=swarm, host=host, overlays=overlays)
+
+    def change(facts: ClusterFacts) -> ClusterFacts:
+        assert [n.swarm.data_path_port for n in facts.nodes] == [DATA_PORT, None]
+        return replace(facts, nodes=tuple(map(moved, facts.nodes)))
+
+    hosts = look("web", "8080", change)
+    situation = hosts.place.situation(hosts.facts)
+    found = diagnose(situation)
+    assert not found.broken
+    said = {v.check: v.expected for v in found.verdicts if v.node == "worker1"}
+    assert "7777/udp" in said["C6-listeners"]
+    assert said["F2-tunnel-in"].startswith("UDP 7777 accepted")
+    text = drawn(trace(situation, found, Request("manager", "manager"), lab="x", made="now"))
+    assert "inside UDP 192.168.56.10 → 192.168.56.11:7777" in text
+    lab = replace(situation, topology=healthy().topology)
+    assert data_port(lab) == DATA_PORT
 
 
 def updates(hosts: Attached, check: str) -> list[str]:

@@ -25,8 +25,8 @@ from lab.diagnosis.packets import counted, told
 from lab.diagnosis.threads import THREADS
 from lab.errors import LabError
 from lab.hops.catalogue import AT_THE_OTHER_END, BESIDE_THE_WAY, JUDGES, TRIED, subjects
-from lab.hops.cluster import DATA_PORT
 from lab.hops.situation import Blocked, Situation
+from lab.hops.surroundings import data_port
 from lab.hops.verdict import Hop, Scope, Verdict
 
 MENDS: Mapping[str, Mend] = {**CLUSTER, **HOST, **SANDBOX, **TASK}
@@ -198,7 +198,7 @@ def _unseen_by_us(situation: Situation, verdict: Verdict) -> tuple[str, ...]:
     if link is None:
         return ()
     return (
-        f"tcpdump -c 20 -ni {link.name} udp port {DATA_PORT}",
+        f"tcpdump -c 20 -ni {link.name} udp port {data_port(situation)}",
         f"tc filter show dev {link.name} ingress",
         "nft list ruleset",
         f"ethtool -k {link.name}",

@@ -55,6 +55,8 @@ def parse_info(text: str) -> Engine:
             address=swarm.parsed("NodeAddr", IPv4Address),
             is_manager=swarm.flag("ControlAvailable"),
             error=swarm.text("Error", ""),
+            # 0 where the default is used (API reference, SwarmInfo).
+            data_path_port=swarm.record("Cluster").number("DataPathPort", 0) or None,
         ),
     )
 

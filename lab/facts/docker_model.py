@@ -34,6 +34,7 @@ class LocalSwarm:
 
     ``node_id`` and ``address`` are None until it is in a swarm; ``is_manager`` says whether it
     answers questions on the cluster; ``error`` is the engine's sentence, empty when well.
+    ``data_path_port`` is the UDP port of the swarm's tunnels, None where only managers tell it.
     """
 
     state: SwarmState
@@ -41,6 +42,7 @@ class LocalSwarm:
     address: IPv4Address | None
     is_manager: bool
     error: str
+    data_path_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ from lab.hops.judge import judge
 from lab.hops.layouts import LAST_KNOWN, is_known, series
 from lab.hops.observations import Connect
 from lab.hops.situation import Situation
-from lab.hops.surroundings import advertised, gossip_peers
+from lab.hops.surroundings import advertised, data_port, gossip_peers
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
 CONTROL_PORT = 2377
 GOSSIP_PORT = 7946
-DATA_PORT = 4789
 
 
 @judge(
@@ -177,27 +176,29 @@ def _alone_with_its_address(situation: Situation, name: str) -> Finding:
         "C6-listeners",
         Hop.CLUSTER,
         Scope.NODE,
-        "swarm's ports are open on the node: 7946 tcp and udp, 4789 udp, 2377 tcp on a manager",
+        "swarm's ports are open on the node: 7946 tcp and udp, 2377 tcp on a manager, and the "
+        "tunnels' 4789 udp, or what swarm init chose for it",
         cause="the node is not in the swarm, or another data path port was chosen at init",
         see="ss -ltunp",
     )
 )
 def swarm_listens(situation: Situation, name: str) -> Finding:
-    """Look for each socket; 4789 belongs to the kernel and has no process."""
+    """Look for each socket; the tunnels' belongs to the kernel and has no process."""
     node = situation.member(name)
-    wanted = [("tcp", GOSSIP_PORT), ("udp", GOSSIP_PORT), ("udp", DATA_PORT)]
+    tunnels = ("udp", data_port(situation))
+    wanted = [("tcp", GOSSIP_PORT), ("udp", GOSSIP_PORT), tunnels]
     if node.swarm.is_manager:
         wanted.append(("tcp", CONTROL_PORT))
     open_ports = {(s.protocol, s.port): s.raw for s in node.host.listeners}
-    missing = [
-        f"{port}/{protocol}" for protocol, port in wanted if (protocol, port) not in open_ports
-    ]
-    if missing == [f"{DATA_PORT}/udp"]:
+    missing = [pair for pair in wanted if pair not in open_ports]
+    if missing == [tunnels]:
         situation.ingress(name)  # without the network there is no tunnel
     return Finding(
         ok=not missing,
         expected=", ".join(f"{port}/{protocol}" for protocol, port in wanted),
-        found=f"not open: {', '.join(missing)}" if missing else "all open",
+        found=f"not open: {', '.join(f'{port}/{protocol}' for protocol, port in missing)}"
+        if missing
+        else "all open",
         evidence=tuple(open_ports[key] for key in wanted if key in open_ports),
     )
 

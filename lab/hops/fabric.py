@@ -3,12 +3,11 @@
 from ipaddress import IPv4Address
 
 from lab.facts.model import OverlayFacts
-from lab.hops.cluster import DATA_PORT
 from lab.hops.flows import Door, between_nodes, pass_all
 from lab.hops.judge import judge
 from lab.hops.observations import FetchProbe
 from lab.hops.situation import Blocked, Situation
-from lab.hops.surroundings import tunnel_peers
+from lab.hops.surroundings import data_port, tunnel_peers
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
 VXLAN_OVERHEAD = 50
@@ -20,7 +19,7 @@ VXLAN_OVERHEAD = 50
         "F1-vxlan",
         Hop.FABRIC,
         Scope.NODE,
-        "the ingress network's tunnel is up, with the network's own VXLAN id, on UDP 4789",
+        "the ingress network's tunnel is up, with the network's own VXLAN id, on swarm's UDP port",
         cause="the network was made again while nodes still had the old one, or a stale VXLAN "
         "device holds the id",
         see="{overlay} ip -d link show type vxlan",
@@ -33,9 +32,10 @@ def tunnel_is_up(situation: Situation, name: str) -> Finding:
     tunnel = overlay.vxlan
     link = next((i for i in overlay.interfaces if i.vxlan is not None), None)
     up = link is not None and link.is_up
+    port = data_port(situation)
     return Finding(
-        ok=up and tunnel is not None and (str(tunnel.vni), tunnel.port) == (option, DATA_PORT),
-        expected=f"VXLAN id {option}, UDP port {DATA_PORT}, up",
+        ok=up and tunnel is not None and (str(tunnel.vni), tunnel.port) == (option, port),
+        expected=f"VXLAN id {option}, UDP port {port}, up",
         found=f"VXLAN id {tunnel.vni}, UDP port {tunnel.port}, {'up' if up else 'down'}"
         if tunnel
         else "no VXLAN link",
@@ -48,8 +48,8 @@ def tunnel_is_up(situation: Situation, name: str) -> Finding:
         Hop.FABRIC,
         Scope.NODE,
         "the node's own filter lets tunnel packets of every other node in, and its own out",
-        cause="a firewall rule drops UDP 4789: requests hang whenever it is the turn of a task "
-        "on another node",
+        cause="a firewall rule drops the tunnels' UDP port (4789): requests hang whenever it is "
+        "the turn of a task on another node",
         see="iptables -nvL INPUT; iptables -nvL OUTPUT",
     )
 )
@@ -58,13 +58,13 @@ def tunnel_packets_get_in(situation: Situation, name: str) -> Finding:
     node = situation.member(name)
     others = tunnel_peers(situation, name)
     own = situation.spec(name).address
-    door = Door("udp", DATA_PORT)
+    door = Door("udp", data_port(situation))
     ways = [s for o in others for s in between_nodes(node, own, o, door) if s]
     passages = [pass_all(node.host.rules, stages) for stages in ways]
     lost = [p for p in passages if not p.ok]
     return Finding(
         ok=len(passages) == 2 * len(others) and not lost,
-        expected=f"UDP {DATA_PORT} accepted from and to {', '.join(map(str, others))}",
+        expected=f"UDP {door.port} accepted from and to {', '.join(map(str, others))}",
         found="; ".join(map(str, lost))
         or ("accepted" if passages else "no interface has the advertised address"),
         evidence=tuple(line for p in lost for line in p.fate.lines),
@@ -152,8 +152,8 @@ def frames_go_to_the_right_node(situation: Situation, name: str) -> Finding:
         Hop.FABRIC,
         Scope.NODE,
         "full-sized packets from the sandbox reach every task, both ways, unfragmented",
-        cause="UDP 4789 is blocked between two nodes (the task on this node still answers), or "
-        "the link carries smaller packets than its MTU says",
+        cause="the tunnels' UDP port (4789) is blocked between two nodes (the task on this node "
+        "still answers), or the link carries smaller packets than its MTU says",
         see="nsenter --net=/var/run/docker/netns/ingress_sbox ping -c 2 -M do -s 1422 TASK",
     )
 )

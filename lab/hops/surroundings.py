@@ -11,6 +11,8 @@ from typing import TypeVar
 from lab.hops.situation import BRIDGE, Blocked, Situation
 
 T = TypeVar("T")
+DATA_PORT = 4789
+"""What ``docker swarm init`` takes without ``--data-path-port``."""
 COMING = ("ready", "running")
 """The desired states of a task that is to run, the first while swarm waits 5 s before it."""
 
@@ -51,6 +53,14 @@ def tunnel_peers(situation: Situation, name: str) -> tuple[IPv4Address, ...]:
     """Return the addresses at which the tunnels of all other nodes end."""
     others = (n.address for n in situation.topology.nodes if n.name != name)
     return (*others, *situation.strangers)
+
+
+def data_port(situation: Situation) -> int:
+    """Return the UDP port of the tunnels: a lab's is the default, others' what managers say."""
+    if situation.is_lab:
+        return DATA_PORT
+    told = (node.swarm.data_path_port for node in situation.cluster.nodes)
+    return next((port for port in told if port is not None), DATA_PORT)
 
 
 def slots(situation: Situation) -> tuple[int, ...]:

@@ -7,10 +7,10 @@ from enum import StrEnum
 from lab.errors import UsageError
 from lab.facts.commands import HOST, enter_by_hand
 from lab.facts.model import INGRESS_NAMESPACE, NodeFacts
-from lab.hops.cluster import DATA_PORT
 from lab.hops.flows import entrances
 from lab.hops.judge import slot_name
 from lab.hops.situation import BRIDGE, Situation
+from lab.hops.surroundings import DATA_PORT
 
 
 class Hop(StrEnum):

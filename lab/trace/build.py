@@ -9,7 +9,6 @@ from lab.diagnosis.text import headline
 from lab.diagnosis.words import one_by_one
 from lab.errors import FactUnavailable
 from lab.hops import clients, flows
-from lab.hops.cluster import DATA_PORT
 from lab.hops.judge import slot_name
 from lab.hops.situation import Blocked, Situation
 from lab.hops.surroundings import gateway
@@ -290,7 +289,7 @@ class _Walker:
             inner,
             f"wrapped into VXLAN id {tunnel.vni} and sent to {end}",
             sayings.tunnel_lines(overlay, task.address),
-            Tuple(str(entry.address), f"{end}:{DATA_PORT}"),
+            Tuple(str(entry.address), f"{end}:{tunnel.port}"),
         )
 
 

@@ -15,9 +15,9 @@ from lab.diagnosis.needs import NEEDS, SCOPES, causes_of
 from lab.errors import NotRunning
 from lab.facts.model import NodeFacts
 from lab.hops.catalogue import BESIDE_THE_WAY, JUDGES, TRIED
-from lab.hops.cluster import DATA_PORT
 from lab.hops.observations import Connect
 from lab.hops.situation import Situation
+from lab.hops.surroundings import DATA_PORT
 from tests.hops import altering as a
 from tests.hops import breaking as b
 from tests.hops.breaking import NODE_A, NODE_B, Mutation
