@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from lab.diagnosis.model import PROMISED, Diagnosis, State, is_among
 from lab.diagnosis.needs import SCOPES
@@ -249,9 +250,13 @@ class _Walker:
                 continue
             inner = Tuple(str(source or at.source), f"{backend.address}:{self.situation.port}")
             task = next((t for t in self.tasks if t.address == backend.address), None)
+            unseen = task is None and backend.address in self.situation.cluster.backend_addresses
             steps = [Step(entry.station(Key.SNAT), inner)]
-            steps += self._over(entry, task, inner)
-            yield Branch(backend.address, task, tuple(steps))
+            if unseen:
+                steps.append(self._out(entry, backend.address, inner, ", a member not looked at"))
+            else:
+                steps += self._over(entry, task, inner)
+            yield Branch(backend.address, task, tuple(steps), unseen)
 
     def _over(self, entry: Side, task: Task | None, inner: Tuple) -> Iterator[Step]:
         here = entry.station(Key.OVERLAY)
@@ -262,7 +267,7 @@ class _Walker:
             yield Step(here, inner, "the task is on this node: br0 hands the packet over")
         else:
             there = next(side for side in self.sides if side.node == task.node)
-            yield self._out(entry, task, inner)
+            yield self._out(entry, task.address, inner)
             overlay = self.situation.cluster.node(task.node).overlay
             yield Step(
                 there.station(Key.OVERLAY),
@@ -276,19 +281,19 @@ class _Walker:
         yield Step(redirect, inside)
         yield Step(program, inside)
 
-    def _out(self, entry: Side, task: Task, inner: Tuple) -> Step:
+    def _out(self, entry: Side, task: IPv4Address, inner: Tuple, who: str = "") -> Step:
         """Return the step out to another node, as the tunnel's tables say."""
         station = entry.station(Key.OVERLAY)
         overlay = self.situation.cluster.node(entry.node).overlay
-        end = sayings.tunnel_end(overlay, task.address) if overlay else None
+        end = sayings.tunnel_end(overlay, task) if overlay else None
         tunnel = overlay.vxlan if overlay else None
         if overlay is None or tunnel is None or end is None:
-            return Step(station, None, f"the tunnel does not know where {task.address} is")
+            return Step(station, None, f"the tunnel does not know where {task} is")
         return Step(
             station,
             inner,
-            f"wrapped into VXLAN id {tunnel.vni} and sent to {end}",
-            sayings.tunnel_lines(overlay, task.address),
+            f"wrapped into VXLAN id {tunnel.vni} and sent to {end}{who}",
+            sayings.tunnel_lines(overlay, task),
             Tuple(str(entry.address), f"{end}:{tunnel.port}"),
         )
 

@@ -60,6 +60,7 @@ def _branch(branch: Branch) -> dict[str, object]:
     return {
         "backend": str(branch.backend),
         "task": None if task is None else {"slot": task.slot, "node": task.node},
+        "unseen": branch.unseen,
         "steps": [_step(step) for step in branch.steps],
     }
 

@@ -129,12 +129,24 @@ class Step:
 class Branch:
     """What becomes of the request when IPVS chooses one backend.
 
-    ``task`` is None for a backend that is no running task: the packet goes nowhere.
+    ``task`` is None for a backend that is no running task: the packet goes nowhere. So it is for
+    one whose task runs on a member that was not looked at, which ``unseen`` says: its way can be
+    told as far as the link.
     """
 
     backend: IPv4Address
     task: Task | None
     steps: tuple[Step, ...]
+    unseen: bool = False
+
+    @property
+    def target(self) -> str:
+        """Who has the backend's address: ``10.0.0.5, slot-1 on worker``."""
+        if self.task is not None:
+            return f"{self.backend}, {self.task.slot} on {self.task.node}"
+        if self.unseen:
+            return f"{self.backend}, whose task runs on a member that was not looked at"
+        return f"{self.backend}, which is no running task"
 
 
 @dataclass(frozen=True, slots=True)

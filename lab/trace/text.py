@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from lab.diagnosis.model import State
 from lab.trace.kinds import SANDBOX
-from lab.trace.model import HERE, Branch, Station, Step, Trace, Tuple
+from lab.trace.model import HERE, Station, Step, Trace, Tuple
 
 WIDTH = 100
 RAIL = "  │ "
@@ -28,7 +28,7 @@ def render(trace: Trace) -> str:
     at = trace.trunk[-1].after
     lines += _choice(trace)
     for branch in trace.branches[:SHOWN_BRANCHES]:
-        lines += ["", f"  ═ to {_target(branch)} ".ljust(WIDTH, "═")]
+        lines += ["", f"  ═ to {branch.target} ".ljust(WIDTH, "═")]
         lines += _walk(branch.steps, len(trace.trunk), at, shown)
     return "\n".join([*lines, "", *_foot(trace)])
 
@@ -98,12 +98,6 @@ def _choice(trace: Trace) -> Iterator[str]:
     names = ", ".join(str(branch.backend) for branch in trace.branches[:SHOWN_BRANCHES])
     more = f" and {count - SHOWN_BRANCHES} more" if count > SHOWN_BRANCHES else ""
     yield f"  ├─ {count} ways from here, one for each backend: {names}{more}"
-
-
-def _target(branch: Branch) -> str:
-    if branch.task is None:
-        return f"{branch.backend}, which is no running task"
-    return f"{branch.backend}, {branch.task.slot} on {branch.task.node}"
 
 
 def _foot(trace: Trace) -> Iterator[str]:
