@@ -23,7 +23,7 @@ from lab.attached import (
 )
 from lab.diagnosis.examine import MENDS, diagnose
 from lab.diagnosis.text import render
-from lab.errors import LabError, NotRunning, UsageError
+from lab.errors import FactUnavailable, LabError, NotRunning, UsageError
 from lab.facts.docker_model import SwarmState
 from lab.facts.gather import join_readings
 from lab.facts.iptables_save import parse_iptables_save
@@ -198,6 +198,23 @@ def test_a_member_that_is_not_looked_at_is_said_and_its_tasks_are_left_out() -> 
     assert not [v for v in diagnose(situation).verdicts if not v.ok]
 
 
+def test_the_way_to_a_task_on_such_a_member_is_told_as_far_as_the_tunnel() -> None:
+    hosts = look("dns", "", lambda facts: replace(facts, nodes=facts.nodes[:1]))
+    situation = hosts.place.situation(hosts.facts)
+    found = trace(
+        situation, diagnose(situation), Request("manager", "manager"), lab="p", made="now"
+    )
+    (branch,) = [one for one in found.branches if one.task is None]
+    text = drawn(found)
+    assert f"to {branch.backend}, whose task runs on a member that was not looked at" in text
+    assert "sent to 192.168.56.11, a member not looked at" in " ".join(
+        text.replace("│", " ").split()
+    )
+    assert f"→ {branch.backend}:5353   inside UDP 192.168.56.10 → 192.168.56.11:4789" in text
+    assert "nobody answers" not in text
+    assert "goes no further" not in text
+
+
 def published(**values: Any) -> Change:
     def change(facts: ClusterFacts) -> ClusterFacts:
         assert facts.service is not None
@@ -340,6 +357,29 @@ def test_what_another_rule_drops_is_a_fault_and_the_list_is_not_to_be_deleted() 
     assert [repair.command for repair in hop.repairs] == [
         "iptables -t mangle -D FORWARD -i eth1 -j DROP"
     ]
+
+
+def test_a_table_that_cannot_be_read_is_not_taken_for_broken() -> None:
+    line = "# Table `nat' is incompatible, use 'nft' tool."
+
+    def hidden(facts: ClusterFacts) -> ClusterFacts:
+        node = facts.node("manager")
+        bare = tuple(r for r in node.host.rules.rules if r.table != "nat")
+        rules = replace(node.host.rules, rules=bare, warnings=(line,), unread=("nat",))
+        changed = replace(node, host=replace(node.host, rules=rules))
+        return replace(facts, nodes=(changed, *facts.nodes[1:]))
+
+    hosts = look("web", "8080", hidden)
+    situation = hosts.place.situation(hosts.facts)
+    found = diagnose(situation)
+    (hop,) = found.broken
+    assert (hop.name, hop.repairs) == ("C9-backend on manager", ())
+    assert hop.verdict.evidence == (line,)
+    assert "nft made rules" in hop.causes[0]
+    unread = {one.check for one in found.unasked if "does not show the table nat" in one.reason}
+    assert unread == {"H2-jump", "H3-dnat", "H8-masquerade"}
+    with pytest.raises(FactUnavailable, match="does not show the table nat"):
+        trace(situation, found, Request("manager", "manager"), lab="prod.yaml", made="now")
 
 
 def test_another_data_path_port_is_taken_from_the_managers() -> None:

@@ -100,7 +100,9 @@ def mend_gossip(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
 
 
 def mend_backends_of_iptables(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
-    """Empty the tables of the tool that Docker does not use here."""
+    """Empty the tables of iptables' other kind; what nft made is for whoever made it to judge."""
+    if verdict.evidence and all("use 'nft' tool" in warning for warning in verdict.evidence):
+        return
     used = situation.cluster.node(verdict.node).host.rules.backend
     other = "iptables-legacy" if used == "nf_tables" else "iptables-nft"
     note = f"look first: {other}-save shows what somebody made with the other tool"

@@ -41,12 +41,13 @@ def read_rules(batch: Batch, namespace: str) -> Ruleset:
     """Return the packet filter rules of a namespace.
 
     What iptables-save complains of while it succeeds ("iptables-legacy tables present") goes
-    to the warnings of the ruleset.
+    to the warnings of the ruleset as well.
     """
     rules = _read(batch, namespace, commands.RULES, parse_iptables_save)
     section = batch.section(namespace, commands.RULES)
     complaints = section.stderr.splitlines() if section else []
-    return replace(rules, warnings=tuple(complaints))
+    place = f"{batch.node}, {namespace}"
+    return replace(rules, warnings=(*complaints, *rules.warnings), place=place)
 
 
 def read_virtual_services(batch: Batch, namespace: str) -> tuple[VirtualService, ...]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from lab.errors import FactUnavailable
+
 FULL_MARK_MASK = 0xFFFFFFFF
 """The mask of a mark that replaces the whole mark, as docker's does."""
 
@@ -81,18 +83,36 @@ class Ruleset:
 
     ``backend`` is "nf_tables" or "legacy", None when there is no table at all (then nothing is
     printed). ``warnings`` are what iptables-save complained of, such as "# Warning:
-    iptables-legacy tables present": rules then exist that this ruleset does not show.
+    iptables-legacy tables present": rules then exist that this ruleset does not show. ``unread``
+    are tables of which it shows nothing at all, and ``place`` says whose rules these are.
     """
 
     backend: str | None
     chains: tuple[Chain, ...]
     rules: tuple[Rule, ...]
     warnings: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    place: str = "here"
 
     def in_chain(self, table: str, chain: str) -> tuple[Rule, ...]:
-        """Return the rules of one chain in order; empty when it has none or does not exist."""
+        """Return the rules of one chain in order; empty when it has none or does not exist.
+
+        Raises:
+            FactUnavailable: The table could not be read.
+        """
+        self._expect(table)
         return tuple(r for r in self.rules if r.table == table and r.chain == chain)
 
     def chain(self, table: str, name: str) -> Chain | None:
-        """Return the chain, or None when it does not exist."""
+        """Return the chain, or None when it does not exist; errors as ``in_chain``."""
+        self._expect(table)
         return next((c for c in self.chains if c.table == table and c.name == name), None)
+
+    def _expect(self, table: str) -> None:
+        if table in self.unread:
+            raise FactUnavailable(
+                f"{self.place}: iptables-save does not show the table {table}, in which nft made "
+                "rules",
+                details="\n".join(self.warnings),
+                hint=f"nft list table ip {table}",
+            )

@@ -9,6 +9,7 @@ port to everyone.
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address
 
+from lab.errors import FactUnavailable
 from lab.facts.iptables import Rule, Ruleset
 from lab.hops import flows
 from lab.hops.situation import Blocked, Situation
@@ -81,7 +82,7 @@ def _only_owners(situation: Situation, name: str, way: Way) -> Iterator[str]:
     """Yield the rules to which all lost packets are lost, as far as they are the owner's."""
     try:
         lost = [p for p in passages(situation, name, way) if not p.ok]
-    except Blocked:
+    except (Blocked, FactUnavailable):
         return
     if all(is_owners_to_say(situation, name, passage) for passage in lost):
         for passage in lost:

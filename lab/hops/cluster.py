@@ -321,7 +321,8 @@ def gossip_knows_all(situation: Situation, name: str) -> Finding:
         "one iptables backend holds all rules, so that what is listed is what is in force",
         cause="rules were made with iptables-legacy and with iptables-nft: the kernel applies "
         "both, each tool shows its own",
-        see="iptables-legacy-save; iptables-nft-save; update-alternatives --display iptables",
+        see="iptables-legacy-save; iptables-nft-save; nft list ruleset; "
+        "update-alternatives --display iptables",
     )
 )
 def one_iptables_backend(situation: Situation, name: str) -> Finding:
@@ -332,11 +333,15 @@ def one_iptables_backend(situation: Situation, name: str) -> Finding:
         rulesets.append(("ingress_sbox", node.sandbox.rules))
     backends = {rules.backend for _, rules in rulesets if rules.backend is not None}
     warnings = tuple(w for _, rules in rulesets for w in rules.warnings)
+    by_nft = warnings and all("use 'nft' tool" in warning for warning in warnings)
     return Finding(
         ok=len(backends) <= 1 and not warnings,
         expected="one backend, no warning",
         found=" and ".join(sorted(backends)) or "no rules at all",
         evidence=warnings,
+        cause="nft made rules in a table of iptables: they are in force, and not to be seen here"
+        if by_nft
+        else "",
     )
 
 

@@ -2,7 +2,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from lab.errors import UnreadableOutput
+from lab.errors import FactUnavailable, UnreadableOutput
 from lab.facts.iptables import FULL_MARK_MASK, Chain, NatTarget, Rule
 from lab.facts.iptables_save import parse_iptables_save
 from tests.facts.captures import captured
@@ -54,6 +54,20 @@ def test_host_dnat_types_and_negation() -> None:
     established = rules.in_chain("filter", "DOCKER-INGRESS")[1]
     assert established.source_port == 5000
     assert established.connection_states == ("RELATED", "ESTABLISHED")
+
+
+def test_tables_that_nft_made_rules_in_are_warned_of_and_not_taken_for_empty() -> None:
+    rules = parse_iptables_save(captured("iptables-save/made-with-nft"))
+    assert rules.warnings == (
+        "# Table `filter' is incompatible, use 'nft' tool.",
+        "# Table `nat' contains incompatible base-chains, use 'nft' tool to list them.",
+    )
+    assert rules.unread == ("filter",)
+    assert [r.jump for r in rules.in_chain("nat", "PREROUTING")] == ["DNAT"]
+    for ask in (rules.in_chain, rules.chain):
+        with pytest.raises(FactUnavailable, match="does not show the table filter") as caught:
+            ask("filter", "FORWARD")
+        assert caught.value.hint == "nft list table ip filter"
 
 
 def test_task_redirect() -> None:

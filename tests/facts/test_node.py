@@ -18,10 +18,11 @@ from lab.facts.docker_model import (
     PublishedPort,
     SwarmState,
 )
+from lab.facts.iptables_save import parse_iptables_save
 from lab.facts.ipvs import Timeouts
 from lab.facts.model import NodeCounters
 from lab.facts.node import read_counters, read_node
-from tests.facts.captures import batch, cluster_facts, node_facts
+from tests.facts.captures import batch, captured, cluster_facts, node_facts
 
 BACKENDS = frozenset({IPv4Address("10.0.0.5"), IPv4Address("10.0.0.6")})
 
@@ -269,6 +270,16 @@ def test_rules_that_iptables_cannot_show_are_warned_of() -> None:
     warning = "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them"
     warned = altered("worker-two-replicas", HOST, RULES.section, stderr=warning)
     assert read_node(warned, service="hello-a").facts.host.rules.warnings == (warning,)
+
+
+def test_rules_that_nft_made_are_warned_of_with_their_place() -> None:
+    said = captured("iptables-save/made-with-nft")
+    warning = "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them"
+    warned = altered("worker-two-replicas", HOST, RULES.section, stdout=said, stderr=warning)
+    rules = read_node(warned, service="hello-a").facts.host.rules
+    assert rules.warnings == (warning, *parse_iptables_save(said).warnings)
+    with pytest.raises(FactUnavailable, match="worker, host: iptables-save does not show"):
+        rules.in_chain("filter", "FORWARD")
 
 
 def test_an_ingress_network_of_another_name_is_said() -> None:
