@@ -26,6 +26,7 @@ from lab.diagnosis.text import render
 from lab.errors import FactUnavailable, LabError, NotRunning, UsageError
 from lab.facts.docker_model import SwarmState
 from lab.facts.gather import join_readings
+from lab.facts.iptables import Ruleset
 from lab.facts.iptables_save import parse_iptables_save
 from lab.facts.model import ClusterFacts, NodeFacts
 from lab.facts.node import read_node
@@ -38,7 +39,7 @@ from lab.inventory import HostSpec, Inventory
 from lab.settings import pace
 from lab.topology_values import Role
 from lab.trace.build import Request, trace
-from lab.trace.model import HERE
+from lab.trace.model import HERE, Key, Trace
 from lab.trace.text import render as drawn
 from tests.facts.captures import batch
 from tests.hops.healthy import healthy
@@ -417,6 +418,82 @@ def test_another_data_path_port_is_taken_from_the_managers() -> None:
     assert "inside UDP 192.168.56.10 → 192.168.56.11:7777" in text
     lab = replace(situation, topology=healthy().topology)
     assert data_port(lab) == DATA_PORT
+
+
+def changed_rules(change: Callable[[Ruleset], Ruleset]) -> Change:
+    """Change the rules of every host, of every sandbox and of every container."""
+
+    def everywhere(node: NodeFacts) -> NodeFacts:
+        assert node.sandbox is not None
+        inside = {c.name: replace(c, rules=change(c.rules)) for c in node.container_namespaces}
+        return replace(
+            node,
+            host=replace(node.host, rules=change(node.host.rules)),
+            sandbox=replace(node.sandbox, rules=change(node.sandbox.rules)),
+            container_namespaces=tuple(inside.values()),
+            tasks=tuple(
+                replace(t, namespace=t.namespace and inside[t.namespace.name]) for t in node.tasks
+            ),
+        )
+
+    return lambda facts: replace(facts, nodes=tuple(map(everywhere, facts.nodes)))
+
+
+def way(hosts: Attached) -> Trace:
+    situation = hosts.place.situation(hosts.facts)
+    request = Request("manager", "manager")
+    return trace(situation, diagnose(situation), request, lab="prod.yaml", made="now")
+
+
+def test_rules_of_the_same_port_in_another_protocol_are_not_those_of_this_one() -> None:
+    """As of a service on 5353/tcp and 5353/udp, whose rules for udp somebody removed."""
+
+    def tcp_only(rules: Ruleset) -> Ruleset:
+        return replace(
+            rules,
+            rules=tuple(
+                replace(r, protocol="tcp", set_mark=r.set_mark and 0x999, redirect_port=3001)
+                if r.destination_port == 5353
+                else r
+                for r in rules.rules
+            ),
+        )
+
+    found = way(look("dns", "", changed_rules(tcp_only)))
+    (last,) = found.trunk[1:]
+    assert last.after is None
+    assert last.station.does == "no rule rewrites udp 5353: the packet stays on the host"
+    said = {(s.key, s.does) for s in found.stations}
+    assert (Key.MARK, "udp 5353 gets no mark: IPVS does not care for it") in said
+    assert (Key.REDIRECT, "udp 5353 stays what it is, and nobody listens there") in said
+
+
+def test_an_unknown_layout_of_rules_is_not_the_end_of_the_way() -> None:
+    """As engine 29.8 leaves a host: without DOCKER-INGRESS and its jumps."""
+
+    def without_the_chain(rules: Ruleset) -> Ruleset:
+        kept = (r for r in rules.rules if "DOCKER-INGRESS" not in (r.chain, r.jump))
+        chains = (c for c in rules.chains if c.name != "DOCKER-INGRESS")
+        return replace(rules, chains=tuple(chains), rules=tuple(kept))
+
+    def newer(facts: ClusterFacts) -> ClusterFacts:
+        bare = changed_rules(without_the_chain)(facts)
+        nodes = tuple(
+            replace(n, engine_version="29.8.0", host=replace(n.host, listeners=()))
+            for n in bare.nodes
+        )
+        return replace(bare, nodes=nodes)
+
+    hosts = look("web", "8080", newer)
+    found = way(hosts)
+    port, rewritten = (step.station for step in found.trunk[:2])
+    assert port.does == "unknown layout: engine 29.8.0 is newer than 29.7"
+    assert rewritten.does == (
+        "unknown layout: engine 29.8.0 is newer than 29.7; taken for rewritten to "
+        "172.19.0.2:8080, the hidden sandbox"
+    )
+    assert str(found.trunk[1].after) == "127.0.0.1 → 172.19.0.2:8080"
+    assert len(found.branches) == 2
 
 
 def updates(hosts: Attached, check: str) -> list[str]:

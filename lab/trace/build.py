@@ -231,8 +231,7 @@ class _Walker:
 
     def _after(self, key: Key, node: str, at: Tuple) -> Tuple | None:
         if key is Key.DNAT:
-            rules = sayings.dnat_rules(self.situation, node)
-            target = rules[0].to_destination if rules else None
+            target = sayings.dnat_target(self.situation, node)
             return Tuple(at.source, f"{target.address}:{target.port}") if target else None
         if key is Key.BRIDGE and self.request.origin != HERE:
             return Tuple(str(gateway(self.situation, node)), at.destination)

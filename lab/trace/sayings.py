@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from lab.facts.iptables import Rule
+from lab.facts.iptables import NatTarget, Rule
 from lab.facts.ipvs import VirtualService
 from lab.facts.model import OverlayFacts
 from lab.hops import clients, flows
@@ -12,6 +12,9 @@ from lab.hops.judge import slot_number
 from lab.hops.situation import BRIDGE, Blocked, Situation
 from lab.hops.surroundings import gateway, tunnel_peers
 from lab.trace.model import HERE
+
+OF_DNAT = "H3-dnat"
+"""The check of the rule that rewrites; it is left out where its layout is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,9 @@ def port(situation: Situation, node: str) -> Said:
         for s in situation.cluster.node(node).host.listeners
         if (s.protocol, s.port) == (situation.protocol, situation.port)
     ]
+    unknown = situation.why_left_out("H1-reserved", node)
+    if not held and unknown:
+        return Said(unknown, str(flows.door(situation)))
     owners = ", ".join(sorted({p.name for s in held for p in s.processes})) or "nobody"
     return Said(
         f"{owners} listens on {flows.door(situation)} to keep others away; it never accepts",
@@ -41,19 +47,43 @@ def port(situation: Situation, node: str) -> Said:
 def dnat_rules(situation: Situation, node: str) -> tuple[Rule, ...]:
     """Return the rules that rewrite the port's destination on a node."""
     chain = situation.cluster.node(node).host.rules.in_chain("nat", INGRESS_CHAIN)
-    return tuple(r for r in chain if r.jump == "DNAT" and r.destination_port == situation.port)
+    return tuple(r for r in chain if r.jump == "DNAT" and _is_for_the_port(situation, r))
+
+
+def _is_for_the_port(situation: Situation, rule: Rule) -> bool:
+    """Say whether a rule looks at the published port, of its own protocol."""
+    wanted = (situation.protocol, situation.port)
+    return (rule.protocol, rule.destination_port) == wanted
+
+
+def dnat_target(situation: Situation, node: str) -> NatTarget | None:
+    """Return where the port's destination is rewritten to, None when nobody does it.
+
+    Where the layout of the rules is not known, that is the sandbox: it is what they are made for.
+    """
+    rules = dnat_rules(situation, node)
+    sandbox = situation.cluster.node(node).sandbox_address
+    if not rules and sandbox and situation.why_left_out(OF_DNAT, node):
+        return NatTarget(sandbox, situation.port)
+    return rules[0].to_destination if rules else None
 
 
 def dnat(situation: Situation, node: str) -> Said:
     """Say where the host rewrites the port to."""
     rules = dnat_rules(situation, node)
-    if not rules:
+    target = dnat_target(situation, node)
+    if not rules and target is None:
         return Said(
             f"no rule rewrites {flows.door(situation)}: the packet stays on the host",
             f"no rule for {flows.door(situation)}",
         )
-    target = rules[0].to_destination
     to = f"{target.address}:{target.port}" if target else "a range of addresses"
+    if not rules:
+        return Said(
+            f"{situation.why_left_out(OF_DNAT, node)}; taken for rewritten to {to}, the hidden "
+            "sandbox",
+            "a layout not known here",
+        )
     return Said(
         f"{flows.door(situation)} to any address of the node becomes {to}, the hidden sandbox",
         f"{flows.door(situation)} becomes {to}",
@@ -115,7 +145,11 @@ def marking(situation: Situation, node: str) -> tuple[Rule, ...]:
     found = situation.cluster.node(node).sandbox
     chain = found.rules.in_chain("mangle", "PREROUTING") if found else ()
     return tuple(
-        r for r in chain if r.jump == "MARK" and r.destination_port in (situation.port, None)
+        r
+        for r in chain
+        if r.jump == "MARK"
+        and r.protocol in (situation.protocol, None)
+        and r.destination_port in (situation.port, None)
     )
 
 
@@ -237,11 +271,9 @@ def tunnel_end(overlay: OverlayFacts, task: IPv4Address) -> IPv4Address | IPv6Ad
 def redirect(situation: Situation, slot: str) -> Said:
     """Say which port the container turns the published one into."""
     try:
-        rules = situation.namespace(slot_number(slot)).rules
+        mine = _redirections(situation, slot)
     except Blocked as blocked:
         return Said(blocked.found, "no namespace")
-    chain = [r for r in rules.in_chain("nat", "PREROUTING") if r.jump == "REDIRECT"]
-    mine = [r for r in chain if r.destination_port == situation.port]
     if not mine:
         return Said(
             f"{flows.door(situation)} stays what it is, and nobody listens there",
@@ -258,11 +290,15 @@ def redirect(situation: Situation, slot: str) -> Said:
 def redirected_port(situation: Situation, slot: str) -> int | None:
     """Return the port a packet has inside the container, None when nothing redirects it."""
     try:
-        rules = situation.namespace(slot_number(slot)).rules
+        mine = _redirections(situation, slot)
     except Blocked:
         return None
-    chain = rules.in_chain("nat", "PREROUTING")
-    return next((r.redirect_port for r in chain if r.destination_port == situation.port), None)
+    return mine[0].redirect_port if mine else None
+
+
+def _redirections(situation: Situation, slot: str) -> tuple[Rule, ...]:
+    chain = situation.namespace(slot_number(slot)).rules.in_chain("nat", "PREROUTING")
+    return tuple(r for r in chain if r.jump == "REDIRECT" and _is_for_the_port(situation, r))
 
 
 def program(situation: Situation, slot: str) -> Said:
