@@ -1,14 +1,12 @@
 """The command that collects what a maintainer would ask for."""
 
-import os
 from pathlib import Path
 
 from invoke.context import Context
 from invoke.tasks import task
 
 from lab.cli.guard import command
-from lab.cli.options import NAME, OUTPUT, lab_name, wants_json
-from lab.errors import UsageError
+from lab.cli.options import NAME, OUTPUT, expect_new, expect_room, lab_name, wants_json
 
 
 @task(
@@ -29,11 +27,12 @@ def bundle(c: Context, name: str | None = None, file: str = "", output: str = ""
     from lab.steps import Steps
 
     as_json = wants_json(c, output)
-    directory = Path(file).absolute().parent if file else Path.cwd()
-    if not os.access(directory, os.W_OK | os.X_OK):  # before it takes its time
-        raise UsageError(f"Nothing can be written in {directory}", hint="--file elsewhere.tar.gz")
+    if file:  # before it takes its time
+        expect_new(Path(file))
+    else:
+        expect_room(Path.cwd())
     found = collect(lab_name(c, name), Steps())
-    path = directory / (Path(file).name or f"{found.name}.tar.gz")
+    path = Path(file or f"{found.name}.tar.gz").absolute()
     data = packed(found)
     write_private(path, data)
     if as_json:

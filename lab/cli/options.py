@@ -1,5 +1,6 @@
 """What the options that many commands share mean."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,29 @@ def wants_json(c: Context, given: str) -> bool:
     """Say whether ``-o json`` is asked for."""
     word = option_value(c, "output", given, Output.TEXT)
     return choice("output", word, Output) is Output.JSON
+
+
+def expect_new(path: Path) -> None:
+    """Refuse a file that could not be written, or is there already: before anything is done.
+
+    Raises:
+        UsageError: Why not, and what to type instead.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory", hint=f"--file {path / 'NAME'}")
+    if path.exists():
+        raise UsageError(f"{path} exists already", hint="give --file another name, or remove it")
+    expect_room(path.parent)
+
+
+def expect_room(directory: Path) -> None:
+    """Refuse a directory in which nothing could be written; errors as ``expect_new``."""
+    if not directory.is_dir():
+        raise UsageError(f"There is no directory {directory}", hint=f"mkdir -p {directory}")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"Nothing can be written in {directory.resolve()}", hint="--file elsewhere/NAME"
+        )
 
 
 def recorded_steps(lab: str, command: str) -> "Steps":

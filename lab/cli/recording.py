@@ -9,7 +9,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from lab.cli.guard import command
-from lab.cli.options import NAME, OUTPUT, lab_name, wants_json
+from lab.cli.options import NAME, OUTPUT, expect_new, lab_name, wants_json
 from lab.cli.seeing import FROM, request_of
 from lab.cli.word import TaskWithOptionalWord
 from lab.errors import UsageError
@@ -84,13 +84,7 @@ def _expect_writable(target: str, *, as_json: bool) -> None:
         if as_json:
             raise UsageError("--file - and --output json both want standard output")
         return
-    path = Path(target)
-    if path.exists():
-        raise UsageError(f"{target} exists already", hint="give --file another name, or remove it")
-    if not path.parent.is_dir():
-        raise UsageError(f"There is no directory {path.parent}", hint=f"mkdir -p {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"{path.parent.resolve()} cannot be written to")
+    expect_new(Path(target))
 
 
 def _write(target: str, data: bytes) -> None:

@@ -223,8 +223,25 @@ def test_the_command_writes_a_private_file_here(dirs: Dirs, tmp_path: Path) -> N
     assert not lab_home("mine").exists()
 
 
-def test_a_place_where_nothing_can_be_written_is_said_at_once(dirs: Dirs, tmp_path: Path) -> None:
-    done = typed(tmp_path, "--file", "nowhere/b.tar.gz")
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("nowhere/b.tar.gz", "There is no directory nowhere"),
+        (".", ". is a directory"),
+        ("here", "here is a directory"),
+        ("here/", "here is a directory"),
+        ("there.tar.gz", "there.tar.gz exists already"),
+    ],
+)
+def test_what_could_not_be_written_is_said_at_once(
+    dirs: Dirs, tmp_path: Path, file: str, said: str
+) -> None:
+    inner = tmp_path / "inner"
+    (inner / "here").mkdir(parents=True)
+    (inner / "there.tar.gz").write_text("mine")
+    done = typed(inner, "--file", file)
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: Nothing can be written in ")
+    assert done.stderr.startswith(f"Error: {said}")
     assert "==>" not in done.stderr
+    assert (inner / "there.tar.gz").read_text() == "mine"
+    assert [one.name for one in tmp_path.iterdir() if one.suffix == ".gz"] == []
