@@ -153,6 +153,7 @@ def outside_request(entrance: Entrance, sandbox: IPv4Address, door: Door) -> tup
         out_interface=BRIDGE,
         source_port=CLIENT_PORT,
         destination_port=door.port,
+        is_dnat=True,
     )
     return (
         Stage("raw", "PREROUTING", first),
@@ -183,6 +184,7 @@ def outside_reply(entrance: Entrance, sandbox: IPv4Address, door: Door) -> tuple
         source_port=door.port,
         destination_port=CLIENT_PORT,
         state="ESTABLISHED",
+        is_dnat=True,
     )
     return (
         Stage("raw", "PREROUTING", first),
@@ -204,6 +206,7 @@ def local_request(sandbox: IPv4Address, door: Door) -> tuple[Stage, ...]:
         source_port=CLIENT_PORT,
         destination_port=door.port,
         local_source=True,
+        is_dnat=True,
     )
     return (
         Stage("raw", "OUTPUT", first),
@@ -224,6 +227,7 @@ def local_reply(sandbox: IPv4Address, door: Door) -> tuple[Stage, ...]:
         destination_port=CLIENT_PORT,
         state="ESTABLISHED",
         local_destination=True,
+        is_dnat=True,
     )
     return (
         Stage("raw", "PREROUTING", back),

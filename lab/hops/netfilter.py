@@ -31,7 +31,8 @@ class Packet:
     """A packet as one hook sees it.
 
     None means "not there" for an interface (a local packet has no in-interface) and "not known"
-    for a port. ``state`` is what conntrack calls it: "NEW" or "ESTABLISHED".
+    for a port. ``state`` is what conntrack calls it: "NEW" or "ESTABLISHED"; ``is_dnat`` whether
+    its connection's destination was rewritten before this hook, None where that is not known.
     """
 
     source: IPv4Address
@@ -45,6 +46,7 @@ class Packet:
     local_source: bool = False
     local_destination: bool = False
     ipvs: bool = False
+    is_dnat: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +163,22 @@ def _questions(rule: Rule, packet: Packet) -> Iterator[tuple[str, bool | None]]:
         local = packet.local_destination if rule.destination_type == "LOCAL" else None
         yield "destination_type", local
     if rule.connection_states:
-        yield "connection_states", packet.state in rule.connection_states
+        yield "connection_states", _has_state(rule.connection_states, packet)
     if rule.ipvs:
         yield "ipvs", packet.ipvs
+
+
+def _has_state(wanted: tuple[str, ...], packet: Packet) -> bool | None:
+    """Say whether one of the states holds: DNAT and SNAT do beside NEW or ESTABLISHED.
+
+    iptables-extensions(8), "conntrack": virtual states, of a connection that was rewritten.
+    """
+    answers: list[bool | None] = [packet.state in wanted]
+    if "DNAT" in wanted:
+        answers.append(packet.is_dnat)
+    if "SNAT" in wanted:
+        answers.append(None)
+    return True if True in answers else None if None in answers else False
 
 
 def _same_interface(wanted: str, found: str | None) -> bool:

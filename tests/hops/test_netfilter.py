@@ -1,11 +1,13 @@
 """Following one packet through rules, as the kernel would."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
 
 from lab.facts.iptables import Ruleset
 from lab.facts.iptables_save import parse_iptables_save
+from lab.hops.flows import Door, Entrance, outside_reply, outside_request, pass_all
 from lab.hops.netfilter import Packet, follow
 
 PACKET = Packet(
@@ -75,6 +77,40 @@ def fate(*lines: str, policy: str = "DROP") -> str:
 )
 def test_a_packet_ends_as_in_the_kernel(expected: str, lines: list[str]) -> None:
     assert fate(*lines) == expected
+
+
+@pytest.mark.parametrize(
+    ("is_dnat", "line", "expected"),
+    [
+        (True, "--ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT", "ACCEPT"),  # as firewalld makes it
+        (True, "! --ctstate DNAT -j DROP", "DROP by policy"),
+        (True, "! --ctstate DNAT,SNAT -j DROP", "DROP by policy"),
+        (False, "--ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT", "DROP by policy"),
+        (False, "! --ctstate DNAT -j DROP", "DROP"),
+        (None, "--ctstate DNAT -j DROP", "doubt"),
+        (None, "! --ctstate DNAT -j DROP", "doubt"),
+        (None, "--ctstate DNAT -j ACCEPT", "DROP by policy"),
+        (None, "--ctstate NEW,DNAT -j ACCEPT", "ACCEPT"),
+        (True, "--ctstate SNAT -j DROP", "doubt"),
+    ],
+)
+def test_a_rewritten_connection_is_in_a_state_of_its_own(
+    *, is_dnat: bool | None, line: str, expected: str
+) -> None:
+    packet = replace(PACKET, is_dnat=is_dnat)
+    asked = rules(f"-A FORWARD -m conntrack {line}")
+    found = follow(asked, "filter", "FORWARD", packet)
+    by = "" if found.rule else " by policy"
+    assert ("doubt" if found.doubts else f"{found.target}{by}") == expected
+
+
+def test_what_the_host_forwards_to_the_sandbox_was_rewritten() -> None:
+    """Only what is let pass for it is: the state of a published port's requests."""
+    way = Entrance("eth0", IPv4Address("192.0.2.2"), IPv4Address("192.0.2.1"))
+    sandbox, port = IPv4Address("172.19.0.2"), Door("tcp", 5000)
+    asked = rules("-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT")
+    for stages in (outside_request(way, sandbox, port), outside_reply(way, sandbox, port)):
+        assert pass_all(asked, stages).ok
 
 
 def test_a_table_that_does_not_exist_lets_everything_pass() -> None:
