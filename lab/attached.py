@@ -41,6 +41,8 @@ NOT_ASKED: Mapping[str, str] = {
     "S3-image": NOT_PULLED,
 }
 """The checks that are for a lab only, and why."""
+NOT_SHOWN = dict.fromkeys(("H1-reserved", "T2-listens"), "sockets of sctp are not looked at")
+"""The checks that look for a listening socket, and why they cannot for every protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ def _attach(
             **NOT_ASKED,
             **unknown_layouts((node.node, node.engine_version) for node in facts.nodes),
             **untold(facts),
+            **(NOT_SHOWN if swarm.service.protocol == "sctp" else {}),
         },
     )
     allowed = of_the_owner(place.situation(facts))

@@ -225,6 +225,17 @@ def published(**values: Any) -> Change:
     return change
 
 
+def test_sockets_of_sctp_are_not_asked_for() -> None:
+    hosts = look("dns", "", published(protocol="sctp"))
+    situation = hosts.place.situation(hosts.facts)
+    found = diagnose(situation)
+    assert not {"H1-reserved", "T2-listens"} & {v.check for v in found.verdicts}
+    assert "sockets of sctp are not looked at" in {one.reason for one in found.unasked}
+    said = {(s.key, s.does) for s in way(hosts).stations}
+    assert (Key.PORT, "sockets of sctp are not looked at") in said
+    assert (Key.PROGRAM, "sockets of sctp are not looked at") in said
+
+
 def test_what_does_not_use_ingress_is_said() -> None:
     assert (
         "mode host: it does not use ingress" in look("dns", "", published(mode="host")).statement

@@ -311,6 +311,9 @@ def program(situation: Situation, slot: str) -> Said:
     mine = [s for s in held if s.port == situation.target] or held
     owners = ", ".join(sorted({p.name for s in mine for p in s.processes})) or "the program"
     places = ", ".join(f"{s.address or '*'}:{s.port}" for s in mine)
+    unknown = situation.why_left_out("T2-listens", slot)
+    if not mine and unknown:
+        return Said(unknown, f"{situation.protocol} {situation.target}")
     if not mine:
         return Said("nothing listens in this container", "nothing listens")
     return Said(
