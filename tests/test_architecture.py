@@ -84,7 +84,7 @@ ACTING = frozenset(
 
 ONLY: Mapping[str, frozenset[str]] = {
     "lab.topology*": frozenset({"lab.errors"}),
-    "lab.facts.gather": frozenset({"lab.errors", "lab.shell"}),
+    "lab.facts.gather": frozenset({"lab.errors", "lab.parallel", "lab.shell"}),
     "lab.facts*": frozenset({"lab.errors"}),
     "lab.hops*": frozenset({"lab.errors", "lab.facts", "lab.topology"}),
     "lab.diagnosis*": frozenset({"lab.errors", "lab.facts", "lab.hops"}),

@@ -1,19 +1,17 @@
 """Asking all nodes at once."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lab.errors import FactUnavailable, LabError
 from lab.facts.batch import Batch, parse_batch
 from lab.facts.commands import COUNTERS, EVERYTHING, Plan, script
 from lab.facts.model import ClusterFacts, NodeCounters
 from lab.facts.node import NodeReading, read_counters, read_node
+from lab.parallel import on_all
 
 if TYPE_CHECKING:  # the protocol only: reading facts must not need an ssh library
     from lab.shell import Shell
-
-T = TypeVar("T")
 
 
 def gather(
@@ -39,7 +37,7 @@ def gather(
     def look(shell: "Shell") -> NodeReading:
         return read_node(_run(shell, EVERYTHING, timeout_s), service=service)
 
-    return join_readings(_each(shells, look, parallel), service=service)
+    return join_readings(on_all(shells, look, parallel=parallel), service=service)
 
 
 def gather_willing(
@@ -61,7 +59,7 @@ def gather_willing(
         except LabError as error:
             return error
 
-    found = _each(shells, look, parallel)
+    found = on_all(shells, look, parallel=parallel)
     readings = tuple(one for one in found if isinstance(one, NodeReading))
     silent = {
         shell.node: one
@@ -79,7 +77,7 @@ def gather_counters(
     def look(shell: "Shell") -> NodeCounters:
         return read_counters(_run(shell, COUNTERS, timeout_s))
 
-    return _each(shells, look, parallel)
+    return on_all(shells, look, parallel=parallel)
 
 
 def join_readings(readings: Sequence[NodeReading], *, service: str) -> ClusterFacts:
@@ -99,11 +97,6 @@ def join_readings(readings: Sequence[NodeReading], *, service: str) -> ClusterFa
         tasks=tuple(task for task in tasks if named and task.service_id == named.id),
         services=tuple(s.name for s in view.services) if view else (),
     )
-
-
-def _each(shells: "Sequence[Shell]", look: "Callable[[Shell], T]", parallel: int) -> tuple[T, ...]:
-    with ThreadPoolExecutor(max_workers=max(1, min(parallel, len(shells)))) as pool:
-        return tuple(pool.map(look, shells))
 
 
 def _run(shell: "Shell", plan: Plan, timeout_s: float) -> Batch:

@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from lab.errors import FactUnavailable, NotRunning, UnreadableOutput
@@ -60,3 +62,26 @@ def test_a_script_that_fails_or_is_cut_short_is_an_error() -> None:
     short = FakeShell("worker", {LOOK: captured("batch/worker-two-replicas")[:20000]})
     with pytest.raises(UnreadableOutput, match="cut short"):
         gather([short], service="hello-a")
+
+
+def test_an_interrupt_does_not_wait_for_a_node_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    class Hanging:
+        node = "worker"
+
+        def run(self, command: str, *, timeout_s: float = 60.0) -> CommandResult:
+            assert released.wait(timeout_s)
+            raise NotRunning("worker: does not answer")
+
+    def pressed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.parallel.wait", pressed)
+    timer = threading.Timer(20, released.set)  # so that a failure of this test ends
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        gather([Hanging()], service="hello-a")
+    assert not released.is_set()
+    timer.cancel()
+    released.set()
