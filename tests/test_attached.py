@@ -353,8 +353,8 @@ def test_a_list_of_allowed_clients_is_not_taken_for_a_fault() -> None:
     assert found.broken == ()
     left = {one.subject: one.reason for one in found.unasked if one.check == "H5-requests-pass"}
     assert left.keys() == {"manager", "worker1"}
-    assert left["manager"].startswith("-A office -j DROP in DOCKER-USER drops packets of clients")
-    assert "its owner may mean it" in " ".join(render(found, hosts.typed).split())
+    assert left["manager"].startswith("rules of DOCKER-USER drop packets of clients (-A office -j")
+    assert "their owner may mean it" in " ".join(render(found, hosts.typed).split())
     assert hosts.notes[-1] == f"worker1: {left['worker1']}"
     text = drawn(trace(situation, found, Request(HERE, "manager"), lab="prod.yaml", made="now"))
     assert "DROP (192.168.120.2 from eth0, NEW), as the host's owner" in text

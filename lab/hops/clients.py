@@ -72,8 +72,8 @@ def of_the_owner(situation: Situation) -> dict[str, str]:
             lines = tuple(dict.fromkeys(_only_owners(situation, node.node, way)))
             if lines:
                 left_out[f"{check}@{node.node}"] = (
-                    f"{'; '.join(lines)} in {USER_CHAIN} drops packets of clients: its owner may "
-                    "mean it, and who may come is not known here"
+                    f"rules of {USER_CHAIN} drop packets of clients ({'; '.join(lines)}): their "
+                    "owner may mean it, and who may come is not known here"
                 )
     return left_out
 
