@@ -8,6 +8,7 @@ from lab.errors import Conflict, NotReady, UsageError
 from lab.faults import journal
 from lab.faults.catalogue import FAULTS
 from lab.faults.journal import Command, Entry, Progress
+from lab.faults.lent import expect_own_machines
 from lab.faults.model import Fault, Injected, Leftover
 from lab.faults.patient import Patient, Shells, ready, shells_of
 from lab.faults.place import Place, fitting
@@ -31,12 +32,13 @@ def inject(
         shells: Opens the shells to the nodes.
 
     Raises:
-        UsageError: There is no such node, or the fault cannot be there.
+        UsageError: There is no such node, the fault cannot be there, or the hosts are lent.
         NotRunning: There is no such lab, or a machine of it is down.
         Conflict: An earlier injection was cut short and only a reset heals it.
         NotReady: It was done, and is not seen to bite.
     """
     found = lifecycle.require_running(name)
+    expect_own_machines(found.state)
     _expect_node(found.state, where.node if isinstance(where, Place) else where)
     with found.home.lock():
         patient = Patient(found.home, found.state, shells(found.home, found.state))
