@@ -10,6 +10,7 @@ from lab.errors import Conflict, LabError, NotRunning, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
 from lab.inventory import Inventory
 from lab.node import Connect, connected
+from lab.paths import expect_room_for_sockets
 from lab.providers import (
     DEFAULT_PROVIDER,
     EXISTING,
@@ -105,8 +106,7 @@ def up(wish: Wish, steps: Steps, *, connect: Connect = connected) -> LabState:
                     steps.note(f"lab {state.name} has reached {wish.until}: nothing to do")
                     return state
                 return _finish(home, state, wish.until, steps, connect)
-            state = _make(home, _plan(home, wish, state), wish, steps, connect)
-            return warm.keep(home, state, steps)
+            return _make(home, _plan(home, wish, state), wish, steps, connect)
         except BaseException:
             if wish.rollback and made_here:
                 steps.note("--rollback: removing what was made")
@@ -147,8 +147,7 @@ def reset(name: str, steps: Steps, *, connect: Connect = connected) -> LabState:
         steps.note("there is no snapshot to go back to: starting the lab afresh")
         until = state.reached or Stage.SERVICE
         wish = Wish(name, state.provider, None, until)
-        plan = _plan(home, wish, state)
-        return warm.keep(home, _make(home, plan, wish, steps, connect), steps)
+        return _make(home, _plan(home, wish, state), wish, steps, connect)
 
 
 def save(name: str, snapshot: str, steps: Steps) -> Snapshot:
@@ -321,16 +320,20 @@ def _fitting(wish: Wish) -> str:
 
 
 def _make(home: LabHome, plan: LabState, wish: Wish, steps: Steps, connect: Connect) -> LabState:
-    """Make a lab as far as is wished, from a snapshot if there is one, else by booting."""
-    _remove(home)
-    state = None if wish.cold else warm.start(home, plan, wish.until, steps)
+    """Make a lab as far as is wished, from a snapshot if there is one, else by booting; keep it.
+
+    Whatever is left of it is removed as soon as it is known that this machine can carry another.
+    """
+    _make_way(home, plan)
+    tried = warm.Attempt() if wish.cold else warm.start(home, plan, wish.until, steps)
+    state = tried.state
     if state is None:
         from lab import cold  # with everything Docker needs: half a second
 
         state = cold.start(home, plan, steps, connect, boot_all=wish.cold)
-    return (
-        state if state.reached is wish.until else _finish(home, state, wish.until, steps, connect)
-    )
+    if state.reached is not wish.until:
+        state = _finish(home, state, wish.until, steps, connect)
+    return warm.keep(home, state, steps, failed=tried.failed)
 
 
 def _finish(
@@ -359,9 +362,21 @@ def _answers(state: LabState) -> bool:
 
 def _replace(home: LabHome, state: LabState, snapshot: Snapshot, steps: Steps) -> LabState:
     """Remove a lab's machines, and make them anew from a snapshot where they were."""
-    _remove(home)
     plan = state.model_copy(update={"reached": None, "runtime": home.runtime})
+    _make_way(home, plan)
     return warm.restore(home, plan, snapshot, state.access, steps)
+
+
+def _make_way(home: LabHome, plan: LabState) -> None:
+    """Remove what there is of a lab and write down what it shall be.
+
+    Raises:
+        PreflightFailed: This machine cannot carry it; then all is as it was.
+    """
+    provider_named(plan.provider).preflight(plan.topology, plan)
+    expect_room_for_sockets(home.runtime, [node.name for node in plan.topology.nodes])
+    _remove(home)
+    home.save(plan)  # at once: whatever happens now, the same command can be typed again
 
 
 def _remove(home: LabHome) -> None:

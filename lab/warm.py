@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lab.access import Access, render_ssh_config
-from lab.errors import Conflict, LabError, UsageError
+from lab.errors import Conflict, LabError, PreflightFailed, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage
+from lab.machine import crowding
 from lab.parallel import on_all
-from lab.paths import expect_room_for_sockets, write_private
+from lab.paths import write_private
 from lab.providers import Provider, Snapshots, provider_named
 from lab.saved import circumstances_of, clear_leftovers, users_of
 from lab.service import ask_from_here, await_entries
@@ -46,29 +47,42 @@ class Copy:
     entry: str
 
 
-def start(home: LabHome, plan: LabState, until: Stage, steps: Steps) -> LabState | None:
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of starting from a snapshot: a lab, or a snapshot it did not come up from.
+
+    Neither, if there was no snapshot to start from.
+    """
+
+    state: LabState | None = None
+    failed: Snapshot | None = None
+
+
+def start(home: LabHome, plan: LabState, until: Stage, steps: Steps) -> Attempt:
     """Bring a lab up from the automatic snapshot that comes nearest to ``until``.
 
-    Nothing of the lab may be left. A snapshot that cannot be used, or does not pass the same
-    verification as a cold start, is named and deleted.
+    Nothing of the lab may be left but its state, and again nothing is if it did not come up. A
+    snapshot that cannot be used is named and deleted. One that does not pass the same verification
+    as a cold start stays until a cold start has: it may have been this machine that was to blame.
 
-    Returns:
-        The state of the lab, or ``None`` if there was no snapshot to use; then again nothing of
-        the lab is left.
+    Raises:
+        Conflict: Somebody else holds what a cold start would need as well.
+        PreflightFailed: This machine lacks it.
     """
     provider = provider_named(plan.provider)
     found = _nearest(provider, plan.topology, until, steps)
     if found is None:
-        return None
+        return Attempt()
     try:
-        return restore(home, plan, found, {}, steps)
+        return Attempt(state=restore(home, plan, found, {}, steps))
+    except (Conflict, PreflightFailed):
+        raise
     except LabError as error:
-        clear(home, provider)
         steps.note(f"{error.brief}: starting cold")
-        if not users_of(found):
-            steps.note(f"deleting snapshot {found.name}")
-            automatic().remove(found.name)
-        return None
+        provider.destroy(home)
+        home.remove()
+        home.save(plan)
+        return Attempt(failed=found)
 
 
 def restore(
@@ -77,7 +91,7 @@ def restore(
     """Make the machines of a lab from a snapshot, and verify what it promises.
 
     Args:
-        home: The lab, of which nothing is left.
+        home: The lab, of which nothing is left but its state.
         plan: Its state before anything is made.
         snapshot: What to start from.
         earlier: How it was reached before; empty for a new lab.
@@ -88,8 +102,6 @@ def restore(
     """
     manifest = snapshot.manifest
     snapshots = _snapshots(plan.provider)
-    expect_room_for_sockets(home.runtime, [node.name for node in plan.topology.nodes])
-    home.save(plan)
     count = len(plan.topology.nodes)
     made = format_duration((datetime.now(UTC) - manifest.created).total_seconds())
     with steps.step(f"Restoring {count} machines from a snapshot made {made} ago"):
@@ -103,7 +115,7 @@ def restore(
         )
         home.save(state)
         write_private(home.ssh_config, render_ssh_config(state.access, home.runtime, state.pace))
-    deadline = Deadlines(state.pace * max(1, count / 2))
+    deadline = Deadlines(state.pace * crowding() * max(1, count / 2))
     with _copies(home, state, snapshots) as copies:
         if manifest.answers:
             with steps.step("Verifying: every replica answers through every node"):
@@ -116,10 +128,19 @@ def restore(
     return state
 
 
-def keep(home: LabHome, state: LabState, steps: Steps) -> LabState:
+def keep(
+    home: LabHome, state: LabState, steps: Steps, *, failed: Snapshot | None = None
+) -> LabState:
     """Save a lab that was just made and verified, unless that was done before.
 
     Whatever prevents it is said and does no harm: the lab is up.
+
+    Args:
+        home: The lab.
+        state: Its state.
+        steps: Shows progress.
+        failed: A snapshot it did not come up from: that one is replaced, unless another lab goes
+            back to it.
     """
     provider = provider_named(state.provider)
     found = circumstances_of(provider, state.topology)
@@ -128,7 +149,8 @@ def keep(home: LabHome, state: LabState, steps: Steps) -> LabState:
     store, key = automatic(), key_of(state.topology, state.reached, found)
     origin = None  # a snapshot of an earlier stage is not what was made
     try:
-        if _usable(store, key, found, steps) is None:
+        doubtful = failed is not None and failed.name == key and not users_of(failed)
+        if doubtful or _usable(store, key, found, steps) is None:
             _save(home, state, store, key, found, steps)
             _forget_predecessors(store, key, steps)
         origin = store.path_of(key)
@@ -208,12 +230,6 @@ def wake(home: LabHome, state: LabState, steps: Steps) -> None:
     _snapshots(state.provider).wake(home, state.topology)
     _paused(home).unlink()
     clear_leftovers()
-
-
-def clear(home: LabHome, provider: Provider) -> None:
-    """Remove what a restore that failed has made."""
-    provider.destroy(home)
-    home.remove()
 
 
 def _nearest(

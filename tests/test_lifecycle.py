@@ -92,7 +92,7 @@ def test_a_dead_machine_means_starting_afresh(world: World) -> None:
     world.provider.alive.remove(("article", "worker"))
     world.log.clear()
     assert world.up().reached is Stage.NODES
-    assert world.log[:3] == ["provider: destroy", "provider: preflight", "provider: create"]
+    assert world.log[:3] == ["provider: preflight", "provider: destroy", "provider: create"]
     assert "worker not running any more" in world.shown
 
 
@@ -112,7 +112,7 @@ def test_preparing_is_all_or_nothing(world: World) -> None:
     world.recovers()
     world.log.clear()
     assert world.up().reached is Stage.NODES
-    assert world.log[:3] == ["provider: destroy", "provider: preflight", "provider: create"]
+    assert world.log[:3] == ["provider: preflight", "provider: destroy", "provider: create"]
     assert "did not finish preparing" in world.shown
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from lab.access import Access
 from lab.errors import UsageError
-from lab.home import LabHome
+from lab.home import LabHome, LabState
 from lab.shell import Shell
 from lab.steps import Steps
 from lab.topology import Topology
@@ -109,8 +109,14 @@ class Provider(Protocol):
     def snapshots(self) -> Snapshots | None:
         """How its machines are saved and copied, if they can be."""
 
-    def preflight(self, topology: Topology) -> None:
-        """Raise PreflightFailed if this machine cannot carry the topology."""
+    def preflight(self, topology: Topology, lab: LabState | None = None) -> None:
+        """Raise PreflightFailed if this machine cannot carry the topology.
+
+        Args:
+            topology: What the lab should be.
+            lab: The lab that is to be made, anew perhaps: what is there of it is not in its way.
+                ``None`` for one nobody has named.
+        """
 
     def prepare(self, steps: Steps) -> None:
         """Make what all machines need and what takes its time, such as the image; if missing."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.access import Access, close_connections, render_ssh_config
 from lab.errors import CommandFailed, Conflict, LabError, ProviderFailed, UsageError
-from lab.home import LabHome
+from lab.home import LabHome, LabState
 from lab.image.recipe import NODE_TEST_ARCHIVE
 from lab.image.store import ensure_image
 from lab.inventory import Inventory
@@ -47,7 +47,7 @@ class ExistingProvider:
     name = "existing"
     snapshots = None
 
-    def preflight(self, topology: Topology) -> None:  # noqa: ARG002 - hosts say what they are
+    def preflight(self, topology: Topology, lab: LabState | None = None) -> None:  # noqa: ARG002 - hosts say what they are
         """Raise PreflightFailed if a program is missing."""
         for program in PROGRAMS:
             if find_program(program) is None:
