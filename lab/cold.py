@@ -88,7 +88,8 @@ def _make_golden(
 ) -> None:
     """Boot and prepare the one machine of a topology, save it, and take it away again.
 
-    It lives in the lab's own directories, so that ``lab.down`` finds what a killed one left.
+    It lives in the lab's own directories, so that ``lab.down`` finds what a killed one left. The
+    files of one that failed stay there: the error names its console.
     """
     own = LabHome(home.name, private_dir(home.path / "golden"), home.runtime)
     try:
@@ -99,7 +100,7 @@ def _make_golden(
     finally:
         close_connections(own.ssh_config, own.runtime)
         provider.destroy(own)
-        shutil.rmtree(own.path, ignore_errors=True)
+    shutil.rmtree(own.path, ignore_errors=True)
 
 
 def _reachable(home: LabHome, state: LabState, machines: Machines, steps: Steps) -> LabState:

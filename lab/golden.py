@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lab.errors import PreflightFailed
 from lab.home import LabState, Stage
 from lab.paths import cache_dir, private_dir
 from lab.providers import Snapshots
@@ -48,7 +49,7 @@ def ensure(
 
     Returns:
         The directory of the saved machine, or ``None`` if there can be none: the nodes differ in
-        memory, or what it depends on is not known yet.
+        memory, there is no room for it, or what it depends on is not known yet.
     """
     one = _topology_of_one(plan.topology)
     circumstances = circumstances_of(plan.topology, snapshots)
@@ -61,7 +62,11 @@ def ensure(
     with _making(key, steps):
         if _is_usable(key, circumstances, steps):  # somebody else has just made it
             return path
-        expect_room(store().root, room_mib(one))
+        try:
+            expect_room(store().root, room_mib(one))
+        except PreflightFailed as error:
+            steps.note(f"booting every machine: no room to save one. {error.details}")
+            return None
         contents = Contents(
             lab=plan.name,
             provider=plan.provider,
