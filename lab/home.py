@@ -84,6 +84,11 @@ class LabHome:
         """The ssh_config of all its nodes."""
         return self.path / "ssh_config"
 
+    @property
+    def faults(self) -> Path:
+        """What is injected into its machines, which goes wherever these go."""
+        return self.path / "faults.json"
+
     def node_dir(self, node: str) -> Path:
         """Directory of one node: disk, console, keys."""
         return self.path / "nodes" / node

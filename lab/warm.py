@@ -123,6 +123,8 @@ def restore(
         else:
             with steps.step("Verifying: every node's Docker Engine answers"):
                 on_all(copies, lambda copy: _expect_engine(copy, deadline(VERIFY_S)))
+    if (faults := snapshot.path / home.faults.name).exists():
+        write_private(home.faults, faults.read_bytes())
     state = state.model_copy(update={"reached": manifest.reached})
     home.save(state)
     return state
@@ -294,6 +296,8 @@ def _save(
         _paused(home).touch()
         snapshots.save(home, state.topology, directory)
         _paused(home).unlink()
+        if home.faults.exists():
+            write_private(directory / home.faults.name, home.faults.read_bytes())
 
 
 def _forget_predecessors(store: Store, key: str, steps: Steps) -> None:

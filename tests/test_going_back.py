@@ -17,7 +17,7 @@ from lab.errors import (
 )
 from lab.home import LabState, Stage, lab_home, lab_names
 from lab.lifecycle import down, require_running
-from lab.snapshot import KEEP, Snapshot, Unusable, named
+from lab.snapshot import KEEP, Snapshot, Unusable, named, read_snapshot
 from lab.topology import Topology
 from tests.conftest import Dirs
 from tests.fake_snapshots import FakeSnapshots
@@ -300,6 +300,22 @@ def test_a_broken_lab_is_saved_as_broken(world: World, lab: LabState) -> None:
     assert restore(world).reached is Stage.SERVICE
     assert world.log == [*RESTORED, "manager: ping", "worker: ping"]
     assert world.provider.cluster.services == {}
+
+
+def test_what_was_injected_is_saved_and_comes_back(world: World, lab: LabState) -> None:
+    world.home.faults.write_text("mark-lost on worker")
+    path = save(world).path
+    assert "faults.json" in read_snapshot(path).manifest.files
+    world.home.faults.write_text("mended, and broken otherwise")
+    restore(world)
+    assert world.home.faults.read_text() == "mark-lost on worker"
+    assert world.home.faults.stat().st_mode & 0o777 == 0o600
+    world.home.faults.unlink()
+    reset(world)
+    assert world.home.faults.read_text() == "mark-lost on worker"
+    down("article", world.steps)
+    world.up(FULL)
+    assert not world.home.faults.exists()
 
 
 def test_a_new_lab_is_made_from_what_was_saved(

@@ -100,6 +100,7 @@ def test_what_to_type_next_works_where_one_is(
         ("lab.reset -o xml", 2, "--output cannot be 'xml'"),
         ("lab.snapshot mine -o xml", 2, "--output cannot be 'xml'"),
         ("lab.snapshot --remove mine", 2, "There is no snapshot mine"),
+        ("lab.snapshot mine --remove old", 2, "Either save mine or remove old"),
         ("lab.restore mine", 2, "There is no snapshot mine"),
         ("lab.restore mine --name No_Good", 2, "'No_Good' cannot name a lab"),
         ("lab.restore No_Good", 2, "'No_Good' cannot name a snapshot"),
