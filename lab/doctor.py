@@ -131,7 +131,8 @@ def _acceleration() -> Finding:
         return Finding(what, "ok", "not tried yet: the first lab.up boots a kernel to find out")
     if verdict.accelerator == "kvm":
         return Finding(what, "ok", str(verdict))
-    return Finding(what, "warning", f"{verdict}. Everything works, some ten times slower.")
+    fix = f"rm {accel.cache_file()}   (the next lab.up tries again)" if verdict.until else ""
+    return Finding(what, "warning", f"{verdict}. Everything works, some ten times slower.", fix)
 
 
 def _memory(topology: Topology) -> Finding:
