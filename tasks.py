@@ -302,12 +302,12 @@ def logs(c: Context, name: str | None = None, follow: bool = False, tail: str = 
 @command
 def scale(c: Context, replicas: str, name: str | None = None) -> None:
     """Change the number of replicas and wait until every node balances over them."""
-    from lab import lifecycle, report
+    from lab import lifecycle, report, scaling
 
     wanted = count("replicas", replicas, least=1)
     lab = lab_name(c, name)
     found = lifecycle.require_running(lab)
-    for entry in lifecycle.scale(found, wanted, recorded_steps(lab, "lab.scale")):
+    for entry in scaling.scale(found, wanted, recorded_steps(lab, "lab.scale")):
         report.print_entry(entry)
 
 

@@ -19,13 +19,10 @@ from lab.providers import (
     provider_names,
 )
 from lab.saved import clear_leftovers
-from lab.service import Entry, ask_from_here, await_entries, await_running
+from lab.service import ask_from_here
 from lab.snapshot import Snapshot, Unusable, read_snapshot
 from lab.steps import Steps
-from lab.topology import Topology
 from lab.topology_file import load_named_topology
-from lab.topology_rules import violations
-from lab.wait import Deadlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,40 +226,6 @@ def require_running(name: str, nodes: Collection[str] | None = None) -> LabStatu
     return found
 
 
-def scale(
-    found: LabStatus, replicas: int, steps: Steps, *, connect: Connect = connected
-) -> tuple[Entry, ...]:
-    """Change the number of replicas and wait until every way in reaches all of them.
-
-    Returns:
-        Every way in, and who answered there.
-
-    Raises:
-        UsageError: The lab's networks have no addresses for so many.
-    """
-    state = found.state
-    service = state.topology.service.model_copy(update={"replicas": replicas})
-    _expect_room(state.topology.model_copy(update={"service": service}))
-    deadline = Deadlines(state.pace)
-    with found.home.lock(), connect(found.home, state) as nodes:
-        manager = next(node for node in nodes if node.spec == state.topology.manager)
-        with steps.step(f"Scaling {service.name} to {replicas}"):
-            manager.engine.scale(service.name, replicas)
-            await_running(manager.engine, service.name, replicas, deadline)
-        with steps.step("Verifying: every replica answers through every node"):
-            return await_entries(nodes, service, deadline)
-
-
-def _expect_room(topology: Topology) -> None:
-    for broken in violations(topology):
-        if broken.path == ("service", "replicas"):
-            raise UsageError(
-                f"{topology.service.name} cannot have {topology.service.replicas} replicas",
-                details=f"expected {broken.expected}",
-                hint="a smaller number",
-            )
-
-
 def _saved(home: LabHome, wish: Wish, steps: Steps) -> LabState | None:
     """Return the state of the lab that is wished for, ``None`` if nothing is known of it."""
     try:
@@ -272,7 +235,8 @@ def _saved(home: LabHome, wish: Wish, steps: Steps) -> LabState | None:
     except LabError as error:
         steps.note(f"{error.brief}: starting afresh")
         return None
-    _expect_same(state, wish)
+    if state.access:  # of one that failed before anything was reached, all may be others
+        _expect_same(state, wish)
     return state
 
 
@@ -304,19 +268,25 @@ def _expect_same(state: LabState, wish: Wish) -> None:
 
 
 def _plan(home: LabHome, wish: Wish, earlier: LabState | None) -> LabState:
-    """Return the state of a lab of which nothing is made yet; it is what it was ``earlier``."""
+    """Return the state of a lab of which nothing is made yet.
+
+    What is not wished for is what it was ``earlier``.
+    """
+    before = earlier.provider if earlier else DEFAULT_PROVIDER
+    provider = wish.provider or (EXISTING if wish.inventory else before)
+    topology, inventory = None, wish.inventory
+    if earlier is not None and wish.topology is None:
+        topology = earlier.topology
+    if earlier is not None and wish.inventory is None and provider == before:
+        inventory = earlier.inventory
     return LabState(
         name=home.name,
-        provider=earlier.provider if earlier else wish.provider or _fitting(wish),
-        topology=earlier.topology if earlier else load_named_topology(wish.topology),
+        provider=provider,
+        topology=topology or load_named_topology(wish.topology),
         created=datetime.now(UTC),
         runtime=home.runtime,
-        inventory=earlier.inventory if earlier else wish.inventory,
+        inventory=inventory,
     )
-
-
-def _fitting(wish: Wish) -> str:
-    return DEFAULT_PROVIDER if wish.inventory is None else EXISTING
 
 
 def _make(home: LabHome, plan: LabState, wish: Wish, steps: Steps, connect: Connect) -> LabState:

@@ -41,7 +41,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("lab.saved", "lab.trace"),
     ("lab.cold", "lab.warm", "lab.writeup"),
     ("lab.doctor", "lab.evidence", "lab.lifecycle", "lab.look"),
-    ("lab.faults", "lab.live"),
+    ("lab.faults", "lab.live", "lab.scaling"),
     ("lab.attached", "lab.report", "lab.session"),
     ("lab.bench", "lab.bundle", "lab.matrix"),
     ("lab.cli",),

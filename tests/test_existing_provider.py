@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ProviderFailed, UnreadableOutput, UsageError
-from lab.home import Stage
+from lab.home import Stage, lab_home, lab_names
 from lab.inventory import HostSpec, Inventory
-from lab.lifecycle import Wish
-from lab.providers import provider_named
+from lab.lifecycle import Wish, up
+from lab.providers import existing, provider_named
 from lab.providers.existing_hosts import (
     LOOK,
     Found,
@@ -21,7 +21,9 @@ from lab.providers.existing_hosts import (
     objection,
     read_found,
 )
+from lab.steps import Steps
 from lab.topology_file import load_named_topology
+from tests.conftest import Dirs
 
 TOPOLOGY = load_named_topology(None)
 MANAGER = TOPOLOGY.manager
@@ -178,3 +180,26 @@ def test_the_provider_is_known_and_an_inventory_fits_no_other() -> None:
     wish = Wish("mine", "qemu", None, Stage.SERVICE, inventory=hosts)
     with pytest.raises(UsageError, match="--inventory is for existing ones"):
         wish.expect_known()
+
+
+def lent(*names: str) -> Inventory:
+    hosts = tuple(HostSpec(name=name) for name in names)
+    return Inventory(apiVersion="swarm-ingress-lab/v1", hosts=hosts)
+
+
+@pytest.mark.parametrize(
+    ("inventory", "said"),
+    [
+        (None, "--provider existing needs to know the hosts"),
+        (lent("manager", "web2"), "the inventory's hosts are not the topology's nodes"),
+    ],
+)
+def test_wrong_hosts_are_refused_before_anything_is_written_down(
+    dirs: Dirs, monkeypatch: pytest.MonkeyPatch, inventory: Inventory | None, said: str
+) -> None:
+    monkeypatch.setattr(existing, "find_program", lambda program: f"/usr/bin/{program}")
+    wish = Wish("mine", "existing", None, Stage.SERVICE, inventory=inventory)
+    with pytest.raises(UsageError, match=said):
+        up(wish, Steps(quiet=True))
+    assert lab_names() == ()
+    assert not lab_home("mine").exists()

@@ -14,7 +14,7 @@ from lab.errors import CommandFailed, Conflict, LabError, ProviderFailed, UsageE
 from lab.home import LabHome, LabState
 from lab.image.recipe import NODE_TEST_ARCHIVE
 from lab.image.store import ensure_image
-from lab.inventory import Inventory
+from lab.inventory import HostSpec, Inventory
 from lab.openssh import OpenSshShell
 from lab.parallel import on_all
 from lab.paths import private_dir, write_private
@@ -47,11 +47,18 @@ class ExistingProvider:
     name = "existing"
     snapshots = None
 
-    def preflight(self, topology: Topology, lab: LabState | None = None) -> None:  # noqa: ARG002 - hosts say what they are
-        """Raise PreflightFailed if a program is missing."""
+    def preflight(self, topology: Topology, lab: LabState | None = None) -> None:
+        """Raise for what is missing.
+
+        Raises:
+            PreflightFailed: A program is not installed.
+            UsageError: The hosts are not named, or are not the topology's nodes.
+        """
         for program in PROGRAMS:
             if find_program(program) is None:
                 raise missing(program)
+        if lab is not None:
+            _hosts(lab.inventory, topology)
 
     def prepare(self, steps: Steps) -> None:
         """Build the image: its archive of node-test is what the hosts get."""
@@ -63,8 +70,7 @@ class ExistingProvider:
         Raises:
             Conflict: A host belongs to a swarm, or is not what the topology says.
         """
-        inventory = _inventory(home)
-        access = _access(inventory, topology)
+        access = _access(home.load().inventory, topology)
         image = ensure_image(steps)
         private_dir(home.runtime)
         write_private(home.ssh_config, render_ssh_config(access, home.runtime, pace()))
@@ -131,15 +137,10 @@ class ExistingProvider:
         return None
 
 
-def _inventory(home: LabHome) -> Inventory:
-    found = home.load().inventory
-    if found is None:
+def _hosts(inventory: Inventory | None, topology: Topology) -> dict[str, HostSpec]:
+    """Return the host of every node, in the topology's order."""
+    if inventory is None:
         raise UsageError("--provider existing needs to know the hosts", hint="--inventory FILE")
-    return found
-
-
-def _access(inventory: Inventory, topology: Topology) -> dict[str, Access]:
-    """Return how every node of the topology is reached, by the user's own ssh_config."""
     hosts = {host.name: host for host in inventory.hosts}
     wanted = [node.name for node in topology.nodes]
     if sorted(hosts) != sorted(wanted):
@@ -148,14 +149,21 @@ def _access(inventory: Inventory, topology: Topology) -> dict[str, Access]:
             details=f"hosts: {', '.join(hosts)}; nodes: {', '.join(wanted)}",
             hint="the same names in both",
         )
-    found = {}
-    for name in wanted:
-        host = hosts[name]
-        config = ("-F", inventory.ssh_config) if inventory.ssh_config else ()
-        said = run(("ssh", *config, "-G", host.target), timeout_s=10).stdout
-        port = topology.service.published_port
-        found[name] = access_from(said, host, port)
-    return found
+    return {name: hosts[name] for name in wanted}
+
+
+def _access(inventory: Inventory | None, topology: Topology) -> dict[str, Access]:
+    """Return how every node of the topology is reached, by the user's own ssh_config."""
+    hosts = _hosts(inventory, topology)
+    config = ("-F", inventory.ssh_config) if inventory and inventory.ssh_config else ()
+    port = topology.service.published_port
+
+    def reach(host: HostSpec) -> Access:
+        return access_from(
+            run(("ssh", *config, "-G", host.target), timeout_s=10).stdout, host, port
+        )
+
+    return {name: reach(host) for name, host in hosts.items()}
 
 
 def _looker(home: LabHome) -> Callable[[str], Found]:
