@@ -18,7 +18,8 @@ from lab.topology import NodeSpec, Topology
 from lab.topology_rules import MANAGEMENT_SUBNET
 
 START_TIMEOUT_S = 30.0
-HUB = "hub"
+HUB = ".hub"
+"""No node has such a name."""
 
 
 class Record(BaseModel):
@@ -26,7 +27,7 @@ class Record(BaseModel):
 
     ``built`` is when the image was built that the disks are over. ``ports`` maps a node to its ssh
     port and its entry port; ``processes`` holds a process id and start time for every machine and,
-    under ``hub``, for the hub.
+    under ``HUB``, for the hub.
     """
 
     model_config = ConfigDict(frozen=True)
