@@ -19,8 +19,9 @@ from lab.providers import DEFAULT_PROVIDER
 from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
 from lab.providers.vagrant_needs import needs
 from lab.providers.vagrant_places import prefix
+from lab.room import room_mib
 from lab.saved import stores
-from lab.snapshot import automatic, room_mib
+from lab.snapshot import automatic
 from lab.topology import Topology
 
 Verdict = Literal["ok", "warning", "bad"]

@@ -19,7 +19,8 @@ from lab.errors import PreflightFailed
 from lab.home import LabState, Stage
 from lab.paths import cache_dir, private_dir
 from lab.providers import Snapshots
-from lab.snapshot import CODE, Contents, Store, Unusable, expect_room, read_snapshot, room_mib
+from lab.room import expect_room, room_mib
+from lab.snapshot import CODE, Contents, Store, Unusable, read_snapshot
 from lab.steps import Steps
 from lab.topology import Topology
 

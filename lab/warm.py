@@ -13,6 +13,7 @@ from lab.machine import crowding
 from lab.parallel import on_all
 from lab.paths import write_private
 from lab.providers import Provider, Snapshots, provider_named
+from lab.room import expect_room, room_mib
 from lab.saved import circumstances_of, clear_leftovers, users_of
 from lab.service import ask_from_here, await_entries
 from lab.shell import Shell, succeed
@@ -23,11 +24,9 @@ from lab.snapshot import (
     Unusable,
     automatic,
     expect_name,
-    expect_room,
     key_of,
     named,
     read_snapshot,
-    room_mib,
 )
 from lab.steps import Steps
 from lab.topology import Topology

@@ -116,7 +116,7 @@ def test_nodes_that_differ_in_memory_are_no_copies_of_one(
 def test_without_room_for_it_every_machine_boots(
     world: World, saves: FakeSnapshots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.snapshot.free_mib", lambda path: 700.0)
+    monkeypatch.setattr("lab.room.free_mib", lambda path: 700.0)
     assert world.up(WISH).reached is Stage.NODES
     log = world.log
     assert log[:3] == ["provider: preflight", "provider: prepare", "provider: create"]
