@@ -151,6 +151,7 @@ def save(name: str, snapshot: str, steps: Steps) -> Snapshot:
     """Save a running lab under a name; see ``lab.warm.save_named``."""
     found = require_running(name)
     with found.home.lock():
+        warm.wake(found.home, found.state, steps)
         return warm.save_named(found.home, found.state, snapshot, steps)
 
 

@@ -1,7 +1,7 @@
 """Snapshots in the life of a lab: coming up from one, keeping one, going back to one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -293,7 +293,14 @@ def _save(
     ):
         # Outlives us if we are killed: then the machines must be woken.
         _paused(home).touch()
-        snapshots.save(home, state.topology, directory)
+        try:
+            snapshots.save(home, state.topology, directory)
+        except BaseException:
+            # They go on whatever happens; one that did not is let go now, or by the next command.
+            with suppress(LabError):
+                snapshots.wake(home, state.topology)
+                _paused(home).unlink()
+            raise
         _paused(home).unlink()
         if home.faults.exists():
             write_private(directory / home.faults.name, home.faults.read_bytes())

@@ -436,6 +436,29 @@ def test_a_save_that_fails_keeps_what_had_the_name(world: World, lab: LabState) 
     assert world.provider.cluster.services == {"hello-a": 1}
 
 
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_save_that_fails_leaves_no_machine_paused(
+    world: World, lab: LabState, *, stuck: bool
+) -> None:
+    marker = world.home.path / "paused"
+    refusals = {
+        what: CommandFailed(f"{what} was refused") for what in ("save", "wake")[: 1 + stuck]
+    }
+    world.provider.cluster.failing = dict(refusals)
+    with pytest.raises(CommandFailed, match="save was refused"):
+        save(world)
+    assert world.log == ["provider: save", "provider: wake"]
+    assert marker.exists() == stuck
+
+
+def test_machines_that_a_killed_save_left_paused_go_on_before_they_are_saved(
+    world: World, lab: LabState
+) -> None:
+    (world.home.path / "paused").touch()
+    assert save(world).manifest.answers
+    assert world.log == ["provider: wake", "provider: save"]
+
+
 def test_what_a_provider_cannot_do_is_said(world: World) -> None:
     world.up(WISH)
     with pytest.raises(UsageError, match="The provider fake cannot save its machines"):

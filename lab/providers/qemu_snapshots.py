@@ -105,8 +105,8 @@ class QemuSnapshots:
                     interruptible=False,
                 )
             finally:
-                for machine in machines.values():
-                    machine.execute("cont")
+                # All of them, also if one refuses.
+                on_all(tuple(machines.values()), lambda m: m.execute("cont"), interruptible=False)
                 self._set_clocks(home, topology)
         for key in (LAB_KEY, f"{LAB_KEY}.pub"):
             copy_private(home.path / key, directory / key)
@@ -159,10 +159,7 @@ class QemuSnapshots:
     def wake(self, home: LabHome, topology: Topology) -> None:
         """Let machines go on that a killed ``save`` left paused; see ``Snapshots.wake``."""
         end(using(QEMU, *(mold_socket(home, node.name) for node in topology.nodes)))
-        for node in topology.nodes:
-            with _monitor(home, node.name) as machine:
-                if machine.execute("query-status")["status"] in ("paused", "postmigrate"):
-                    machine.execute("cont")
+        on_all(topology.nodes, lambda node: _let_go_on(home, node), interruptible=False)
         self._set_clocks(home, topology)
 
     def _set_clocks(self, home: LabHome, topology: Topology) -> None:
@@ -231,6 +228,12 @@ class QemuSnapshots:
                 await_migration(machine, node.name, timeout_s=MOVE_S)
             for machine in machines:
                 machine.execute("cont")
+
+
+def _let_go_on(home: LabHome, node: NodeSpec) -> None:
+    with _monitor(home, node.name) as machine:
+        if machine.execute("query-status")["status"] in ("paused", "postmigrate"):
+            machine.execute("cont")
 
 
 def _prepare_copy(
