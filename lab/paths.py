@@ -41,7 +41,16 @@ def runtime_dir() -> Path:
         Conflict: The directory cannot be made, belongs to somebody else or is open to others.
     """
     chosen = os.environ.get("LAB_RUNTIME_DIR")
-    path = Path(chosen).absolute() if chosen else Path("/tmp") / f"sil-{os.getuid()}"  # noqa: S108 - checked below
+    path = Path(chosen).absolute() if chosen else Path("/tmp") / f"sil-{os.getuid()}"  # noqa: S108 - checked
+    return own_private(path)
+
+
+def own_private(path: Path) -> Path:
+    """Make a directory if it is missing, and make sure that nobody else can enter it. Return it.
+
+    Raises:
+        Conflict: It cannot be made, belongs to somebody else or is open to others.
+    """
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
