@@ -9,6 +9,8 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from lab.access import Access, close_connections, render_ssh_config
 from lab.errors import CommandFailed, Conflict, LabError, ProviderFailed, UsageError
 from lab.home import LabHome, LabState
@@ -80,7 +82,13 @@ class ExistingProvider:
                 found = dict(zip(access, on_all(tuple(access), _looker(home)), strict=True))
                 _refuse(found, topology)
             lent = {name: Lent.of(one) for name, one in found.items()}
-            _save(home, Record(access=access, lent=lent, service=topology.service.name))
+            record = Record(
+                access=access,
+                lent=lent,
+                service=topology.service.name,
+                addresses=tuple(str(node.address) for node in topology.nodes),
+            )
+            _save(home, record)
         with steps.step(f"Copying node-test to {names}"):
             on_all(tuple(access), lambda name: _hand_over(home, name, image.path))
         return Machines(access, pace(), f"existing hosts: {names}")
@@ -96,10 +104,9 @@ class ExistingProvider:
             return
         private_dir(home.runtime)
         write_private(home.ssh_config, render_ssh_config(record.access, home.runtime, pace()))
-        addresses = _addresses(home)
 
         def give_back(name: str) -> str:
-            script = giving_back(record.lent[name], record.service, addresses)
+            script = giving_back(record.lent[name], record.service, record.addresses)
             try:
                 wait_until(
                     lambda: succeed(OpenSshShell(name, home.ssh_config), script),
@@ -120,7 +127,7 @@ class ExistingProvider:
                 details="\n".join(failed),
                 hint=f"invoke lab.down --name {home.name}   (again, when they answer)",
             )
-        (home.path / "existing.json").unlink(missing_ok=True)
+        _file(home).unlink(missing_ok=True)
 
     def states(self, home: LabHome, topology: Topology) -> Mapping[str, MachineState]:
         """Return which hosts answer ssh; what they have of memory and disk is not ours."""
@@ -203,10 +210,6 @@ def _hand_over(home: LabHome, name: str, image: Path) -> None:
         ) from error
 
 
-def _addresses(home: LabHome) -> tuple[str, ...]:
-    return tuple(str(node.address) for node in home.load().topology.nodes)
-
-
 def _answers(record: Record | None, name: str) -> bool:
     access = record.access.get(name) if record else None
     if access is None:
@@ -219,10 +222,22 @@ def _answers(record: Record | None, name: str) -> bool:
 
 
 def _load(home: LabHome) -> Record | None:
-    file = home.path / "existing.json"
-    return Record.model_validate_json(file.read_bytes()) if file.exists() else None
+    file = _file(home)
+    try:
+        return Record.model_validate_json(file.read_bytes()) if file.exists() else None
+    except (OSError, ValidationError) as error:
+        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise LabError(
+            f"What was noted of the hosts lent to lab {home.name} cannot be read",
+            details=f"{file}: {first}",
+            hint=f"on each of them: docker swarm leave --force; then here: rm {file}",
+        ) from error
 
 
 def _save(home: LabHome, record: Record) -> None:
     private_dir(home.path)
-    write_private(home.path / "existing.json", record.model_dump_json(indent=2) + "\n")
+    write_private(_file(home), record.model_dump_json(indent=2) + "\n")
+
+
+def _file(home: LabHome) -> Path:
+    return home.path / "existing.json"

@@ -54,7 +54,10 @@ def lab(dirs: Dirs, article: Topology) -> Iterator[LabState]:
         home.save(state)
         lent = Lent(image=False, archive=False, bridge=False)
         record = Record(
-            access=state.access, lent=dict.fromkeys(state.access, lent), service="hello-a"
+            access=state.access,
+            lent=dict.fromkeys(state.access, lent),
+            service="hello-a",
+            addresses=(),
         )
         (home.path / "existing.json").write_text(record.model_dump_json())
         yield state
