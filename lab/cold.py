@@ -51,7 +51,7 @@ def start(
         return _reach(home, _boot(home, state, provider, steps, connect), Stage.NODES)
     names = ", ".join(node.name for node in state.topology.nodes)
     with steps.step(f"Making {len(state.topology.nodes)} machines as copies of it: {names}"):
-        machines = snapshots.multiply(home, state.topology, machine)
+        machines = snapshots.multiply(home, state.topology, machine, steps)
     state = _reachable(home, state, machines, steps)
     with _with_consoles(home, state), connect(home, state) as nodes:
         expect_same_image(nodes, state.topology.service.image)

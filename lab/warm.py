@@ -104,7 +104,7 @@ def restore(
     count = len(plan.topology.nodes)
     made = format_duration((datetime.now(UTC) - manifest.created).total_seconds())
     with steps.step(f"Restoring {count} machines from a snapshot made {made} ago"):
-        machines = snapshots.restore(home, plan.topology, snapshot.path, earlier)
+        machines = snapshots.restore(home, plan.topology, snapshot.path, earlier, steps)
         state = plan.model_copy(
             update={
                 "access": dict(machines.access),

@@ -1,10 +1,12 @@
 import io
+import socket
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from lab.access import Access
 from lab.errors import CommandFailed, Conflict
 from lab.home import lab_home
 from lab.image.build import Built
@@ -12,7 +14,9 @@ from lab.image.store import FILES, current_key, ensure_image, find_image, remove
 from lab.paths import private_dir
 from lab.providers import acceleration, qemu_snapshots
 from lab.providers.acceleration import remembered
+from lab.providers.identity import LAB_KEY
 from lab.providers.qemu_machines import Record, monitor_socket, save
+from lab.providers.qemu_mold import KEPT
 from lab.providers.qemu_snapshots import QemuSnapshots
 from lab.steps import Steps
 from lab.topology import Topology
@@ -174,3 +178,32 @@ def test_all_machines_go_on_even_if_one_refuses(
         with pytest.raises(CommandFailed, match="the QEMU of manager refused cont"):
             SNAPSHOTS.wake(home, article)
         assert worker.asked[-1][0] == "cont"
+
+
+def test_a_port_of_before_that_is_taken_is_said_before_a_machine_starts(
+    programs: Path, article: Topology, tmp_path: Path
+) -> None:
+    build_image()
+    home = lab_home("mine")
+    private_dir(home.path)
+    saved = tmp_path / "saved"
+    for node in article.nodes:
+        (saved / node.name).mkdir(parents=True)
+        for name in KEPT:
+            (saved / node.name / name).touch()
+    for name in (LAB_KEY, f"{LAB_KEY}.pub"):
+        (saved / name).touch()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        access = Access(
+            host="127.0.0.1",
+            port=port,
+            user="root",
+            identity_file=tmp_path,
+            known_hosts=tmp_path,
+            entry=f"127.0.0.1:{port}",
+        )
+        earlier = {node.name: access for node in article.nodes}
+        with pytest.raises(Conflict, match=f"Port {port} of this machine"):
+            SNAPSHOTS.restore(home, article, saved, earlier, Steps(quiet=True))
+    assert not home.runtime.exists(), "nothing was started"

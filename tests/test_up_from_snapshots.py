@@ -9,6 +9,7 @@ from lab.home import LabHome, LabState, Stage, lab_home
 from lab.lifecycle import down, require_running
 from lab.providers import Machines
 from lab.snapshot import automatic
+from lab.steps import Steps
 from lab.topology import Topology
 from tests.conftest import Dirs
 from tests.fake_snapshots import FakeSnapshots
@@ -138,8 +139,8 @@ def test_copies_that_hold_different_images_are_no_lab(
 ) -> None:
     multiply = saves.multiply
 
-    def forgetful(home: LabHome, topology: Topology, machine: Path) -> Machines:
-        machines = multiply(home, topology, machine)
+    def forgetful(home: LabHome, topology: Topology, machine: Path, steps: Steps) -> Machines:
+        machines = multiply(home, topology, machine, steps)
         world.provider.cluster.images.remove("worker")
         return machines
 

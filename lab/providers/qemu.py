@@ -51,7 +51,7 @@ class QemuProvider:
         record = load(home)
         if record is None:
             acceleration = choose(image, steps)
-            with reserving():
+            with reserving(steps):
                 record = Record(
                     image=image.path,
                     built=image.manifest.created,
