@@ -161,6 +161,25 @@ def test_what_cannot_be_meant_leaves_nothing_behind(
     assert not dirs.state.exists()
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(27, "File too large"), "Error: File too large\n"),
+        (OSError(28, "No space left on device", "/x"), "Error: No space left on device: /x\n"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_its_words(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    def fail(wish: lifecycle.Wish, steps: object) -> None:
+        raise error
+
+    monkeypatch.setattr(lifecycle, "up", fail)
+    done = invoke("lab.up")
+    assert done.exit_code == 5
+    assert done.stderr.startswith(said)
+
+
 def test_an_empty_list(invoke: Invoke) -> None:
     assert invoke("lab.list").stdout == "No labs. Make one with: invoke lab.up\n"
     done = invoke("lab.list", "-o", "json")
