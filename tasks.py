@@ -149,13 +149,23 @@ def snapshot(
 ) -> None:
     """Save a running lab under a name to go back to, or show what is saved."""
     from lab import lifecycle, report, saved
+    from lab.faults import journal
+    from lab.home import lab_home
 
     as_json = wants_json(c, output)
+    if remove is not None and snapshot:
+        raise UsageError(
+            f"Either save {snapshot} or remove {remove}",
+            hint=f"invoke lab.snapshot {snapshot}; invoke lab.snapshot --remove {remove}",
+        )
     if remove is not None:
         saved.remove(remove)
     elif snapshot:
         lab = lab_name(c, name)
-        lifecycle.save(lab, snapshot, recorded_steps(lab, "lab.snapshot"))
+        steps = recorded_steps(lab, "lab.snapshot")
+        for entry in journal.read(lab_home(lab)):
+            steps.note(f"{entry}: injected, and saved with the rest")
+        lifecycle.save(lab, snapshot, steps)
     found = saved.list_all()
     if as_json:
         report.print_json("lab.snapshot/v1", report.snapshots_content(found))
@@ -292,12 +302,12 @@ def logs(c: Context, name: str | None = None, follow: bool = False, tail: str = 
 @command
 def scale(c: Context, replicas: str, name: str | None = None) -> None:
     """Change the number of replicas and wait until every node balances over them."""
-    from lab import lifecycle, report
+    from lab import lifecycle, report, scaling
 
     wanted = count("replicas", replicas, least=1)
     lab = lab_name(c, name)
     found = lifecycle.require_running(lab)
-    for entry in lifecycle.scale(found, wanted, recorded_steps(lab, "lab.scale")):
+    for entry in scaling.scale(found, wanted, recorded_steps(lab, "lab.scale")):
         report.print_entry(entry)
 
 

@@ -20,6 +20,7 @@ from lab.advice import typed_here
 from lab.attached import attached
 from lab.cli.options import attach_wish
 from lab.errors import LabError, UsageError
+from lab.faults.lent import expect_own_machines
 from lab.hops.catalogue import JUDGES
 from lab.hops.judge import slot_name
 from lab.hops.situation import Situation
@@ -84,9 +85,13 @@ def _looking(config: pytest.Config) -> Looking:
     wish = attach_wish(
         option.inventory or "", option.service or "", option.port or "", option.name
     )
+    changes = option.changes_lab or option.all_faults or _asks_for_changes(option.markexpr)
     if wish is None:
-        return Evidence(open_lab(option.name))
-    if option.changes_lab or option.all_faults or _asks_for_changes(option.markexpr):
+        lab = open_lab(option.name)
+        if changes:
+            expect_own_machines(lab.state)
+        return Evidence(lab)
+    if changes:
         raise UsageError("--inventory looks only: the checks that change a lab are for a lab")
     stack = ExitStack()
     config.add_cleanup(stack.close)

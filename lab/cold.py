@@ -12,7 +12,7 @@ from lab.errors import NotReady, NotRunning, ProviderFailed
 from lab.home import STAGES, LabHome, LabState, Stage
 from lab.node import Connect, Node
 from lab.parallel import on_all
-from lab.paths import expect_room_for_sockets, private_dir, write_private
+from lab.paths import private_dir, write_private
 from lab.process import last_lines
 from lab.providers import Machines, Provider, Snapshots, provider_named
 from lab.service import await_entries, deploy
@@ -30,16 +30,13 @@ def start(
     """Make the machines and prepare them: all of it, or the next ``up`` starts afresh.
 
     Args:
-        home: The lab, of which nothing is left.
+        home: The lab, of which nothing is left but its state.
         state: Its state before anything is made.
         steps: Shows progress.
         connect: Connects to the nodes once they answer ssh.
         boot_all: Boot every machine, even if the provider can copy one.
     """
     provider = provider_named(state.provider)
-    provider.preflight(state.topology)
-    expect_room_for_sockets(home.runtime, [node.name for node in state.topology.nodes])
-    home.save(state)
     if provider.snapshots is None or boot_all:
         return _reach(home, _boot(home, state, provider, steps, connect), Stage.NODES)
     provider.prepare(steps)
@@ -54,7 +51,7 @@ def start(
         return _reach(home, _boot(home, state, provider, steps, connect), Stage.NODES)
     names = ", ".join(node.name for node in state.topology.nodes)
     with steps.step(f"Making {len(state.topology.nodes)} machines as copies of it: {names}"):
-        machines = snapshots.multiply(home, state.topology, machine)
+        machines = snapshots.multiply(home, state.topology, machine, steps)
     state = _reachable(home, state, machines, steps)
     with _with_consoles(home, state), connect(home, state) as nodes:
         expect_same_image(nodes, state.topology.service.image)
@@ -91,7 +88,8 @@ def _make_golden(
 ) -> None:
     """Boot and prepare the one machine of a topology, save it, and take it away again.
 
-    It lives in the lab's own directories, so that ``lab.down`` finds what a killed one left.
+    It lives in the lab's own directories, so that ``lab.down`` finds what a killed one left. The
+    files of one that failed stay there: the error names its console.
     """
     own = LabHome(home.name, private_dir(home.path / "golden"), home.runtime)
     try:
@@ -102,7 +100,7 @@ def _make_golden(
     finally:
         close_connections(own.ssh_config, own.runtime)
         provider.destroy(own)
-        shutil.rmtree(own.path, ignore_errors=True)
+    shutil.rmtree(own.path, ignore_errors=True)
 
 
 def _reachable(home: LabHome, state: LabState, machines: Machines, steps: Steps) -> LabState:

@@ -19,8 +19,9 @@ from lab.providers import DEFAULT_PROVIDER
 from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
 from lab.providers.vagrant_needs import needs
 from lab.providers.vagrant_places import prefix
+from lab.room import room_mib
 from lab.saved import stores
-from lab.snapshot import automatic, room_mib
+from lab.snapshot import automatic
 from lab.topology import Topology
 
 Verdict = Literal["ok", "warning", "bad"]
@@ -131,7 +132,8 @@ def _acceleration() -> Finding:
         return Finding(what, "ok", "not tried yet: the first lab.up boots a kernel to find out")
     if verdict.accelerator == "kvm":
         return Finding(what, "ok", str(verdict))
-    return Finding(what, "warning", f"{verdict}. Everything works, some ten times slower.")
+    fix = f"rm {accel.cache_file()}   (the next lab.up tries again)" if verdict.until else ""
+    return Finding(what, "warning", f"{verdict}. Everything works, some ten times slower.", fix)
 
 
 def _memory(topology: Topology) -> Finding:

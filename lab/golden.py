@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lab.errors import PreflightFailed
 from lab.home import LabState, Stage
 from lab.paths import cache_dir, private_dir
 from lab.providers import Snapshots
-from lab.snapshot import CODE, Contents, Store, Unusable, expect_room, read_snapshot, room_mib
+from lab.room import expect_room, room_mib
+from lab.snapshot import CODE, Contents, Store, Unusable, read_snapshot
 from lab.steps import Steps
 from lab.topology import Topology
 
@@ -48,7 +50,7 @@ def ensure(
 
     Returns:
         The directory of the saved machine, or ``None`` if there can be none: the nodes differ in
-        memory, or what it depends on is not known yet.
+        memory, there is no room for it, or what it depends on is not known yet.
     """
     one = _topology_of_one(plan.topology)
     circumstances = circumstances_of(plan.topology, snapshots)
@@ -61,7 +63,11 @@ def ensure(
     with _making(key, steps):
         if _is_usable(key, circumstances, steps):  # somebody else has just made it
             return path
-        expect_room(store().root, room_mib(one))
+        try:
+            expect_room(store().root, room_mib(one))
+        except PreflightFailed as error:
+            steps.note(f"booting every machine: no room to save one. {error.details}")
+            return None
         contents = Contents(
             lab=plan.name,
             provider=plan.provider,

@@ -23,10 +23,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lab.access import Access
 from lab.errors import Conflict, LabError, NotRunning, UsageError
 from lab.inventory import Inventory
-from lab.paths import private_dir, runtime_dir, state_dir, write_private
+from lab.paths import own_private, private_dir, runtime_dir, state_dir, write_private
 from lab.topology import Topology
 
 DEFAULT_NAME = "article"
+STATE = "state.json"
 NAME_RULE = re.compile(r"[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?")
 
 
@@ -84,6 +85,11 @@ class LabHome:
         """The ssh_config of all its nodes."""
         return self.path / "ssh_config"
 
+    @property
+    def faults(self) -> Path:
+        """What is injected into its machines, which goes wherever these go."""
+        return self.path / "faults.json"
+
     def node_dir(self, node: str) -> Path:
         """Directory of one node: disk, console, keys."""
         return self.path / "nodes" / node
@@ -95,9 +101,9 @@ class LabHome:
             NotRunning: There is no such lab.
             LabError: The state was written by another version of this program, or damaged.
         """
-        file = self.path / "state.json"
+        file = self.path / STATE
         try:
-            return LabState.model_validate_json(file.read_bytes())
+            state = LabState.model_validate_json(file.read_bytes())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotRunning(
                 f"There is no lab named {self.name}",
@@ -111,25 +117,37 @@ class LabHome:
                 details=f"{file}: {first}",
                 hint=f"invoke lab.down{_name_option(self.name)}",
             ) from error
+        if state.runtime != self.runtime:
+            raise LabError(
+                f"The sockets of lab {self.name} cannot be trusted",
+                details=f"{state.runtime.parent} is not a private directory of yours any more",
+                hint=f"invoke lab.down{_name_option(self.name)}",
+            )
+        return state
 
     def save(self, state: LabState) -> None:
         """Write the state, atomically and readable by nobody else."""
         private_dir(self.path)
-        write_private(self.path / "state.json", state.model_dump_json(indent=2) + "\n")
+        write_private(self.path / STATE, state.model_dump_json(indent=2) + "\n")
 
     def exists(self) -> bool:
         """Say whether anything of this lab is on disk."""
         return self.path.exists()
 
     def remove(self) -> None:
-        """Delete all files of the lab; its processes must be gone.
+        """Delete all files of the lab, its state last; its processes must be gone.
+
+        As long as the state is there, the lab is listed, and removing it can be done again.
 
         Raises:
             LabError: Something cannot be deleted.
         """
-        for path in (self.runtime, self.path):
+        inside = self.path.iterdir() if self.path.is_dir() else ()
+        for path in (self.runtime, *(p for p in inside if p.name != STATE), self.path):
             try:
-                if path.exists():
+                if path.parent == self.path and (path.is_symlink() or not path.is_dir()):
+                    path.unlink()
+                elif path.exists():
                     shutil.rmtree(path)
             except OSError as error:
                 raise LabError(
@@ -187,16 +205,19 @@ def lab_names() -> tuple[str, ...]:
     root = state_dir()
     if not root.is_dir():
         return ()
-    homes = (path for path in root.iterdir() if (path / "state.json").exists())
+    homes = (path for path in root.iterdir() if (path / STATE).exists())
     return tuple(sorted(path.name for path in homes if NAME_RULE.fullmatch(path.name)))
 
 
 def _recorded_runtime(path: Path) -> Path | None:
-    # LAB_RUNTIME_DIR may differ from command to command: what `up` used counts.
+    # LAB_RUNTIME_DIR may differ from command to command: what `up` used counts, but for one that
+    # has become somebody else's since, after a new start of this machine for example.
     try:
-        return LabState.model_validate_json((path / "state.json").read_bytes()).runtime
-    except (OSError, ValidationError):
+        found = LabState.model_validate_json((path / STATE).read_bytes()).runtime
+        own_private(found.parent)
+    except (OSError, ValidationError, Conflict):
         return None
+    return found
 
 
 def _name_option(name: str) -> str:

@@ -10,6 +10,7 @@ from lab.errors import Conflict, LabError, NotRunning, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage, lab_home
 from lab.inventory import Inventory
 from lab.node import Connect, connected
+from lab.paths import expect_room_for_sockets
 from lab.providers import (
     DEFAULT_PROVIDER,
     EXISTING,
@@ -18,13 +19,10 @@ from lab.providers import (
     provider_names,
 )
 from lab.saved import clear_leftovers
-from lab.service import Entry, ask_from_here, await_entries, await_running
+from lab.service import ask_from_here
 from lab.snapshot import Snapshot, Unusable, read_snapshot
 from lab.steps import Steps
-from lab.topology import Topology
 from lab.topology_file import load_named_topology
-from lab.topology_rules import violations
-from lab.wait import Deadlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +103,7 @@ def up(wish: Wish, steps: Steps, *, connect: Connect = connected) -> LabState:
                     steps.note(f"lab {state.name} has reached {wish.until}: nothing to do")
                     return state
                 return _finish(home, state, wish.until, steps, connect)
-            state = _make(home, _plan(home, wish, state), wish, steps, connect)
-            return warm.keep(home, state, steps)
+            return _make(home, _plan(home, wish, state), wish, steps, connect)
         except BaseException:
             if wish.rollback and made_here:
                 steps.note("--rollback: removing what was made")
@@ -147,14 +144,14 @@ def reset(name: str, steps: Steps, *, connect: Connect = connected) -> LabState:
         steps.note("there is no snapshot to go back to: starting the lab afresh")
         until = state.reached or Stage.SERVICE
         wish = Wish(name, state.provider, None, until)
-        plan = _plan(home, wish, state)
-        return warm.keep(home, _make(home, plan, wish, steps, connect), steps)
+        return _make(home, _plan(home, wish, state), wish, steps, connect)
 
 
 def save(name: str, snapshot: str, steps: Steps) -> Snapshot:
     """Save a running lab under a name; see ``lab.warm.save_named``."""
     found = require_running(name)
     with found.home.lock():
+        warm.wake(found.home, found.state, steps)
         return warm.save_named(found.home, found.state, snapshot, steps)
 
 
@@ -230,40 +227,6 @@ def require_running(name: str, nodes: Collection[str] | None = None) -> LabStatu
     return found
 
 
-def scale(
-    found: LabStatus, replicas: int, steps: Steps, *, connect: Connect = connected
-) -> tuple[Entry, ...]:
-    """Change the number of replicas and wait until every way in reaches all of them.
-
-    Returns:
-        Every way in, and who answered there.
-
-    Raises:
-        UsageError: The lab's networks have no addresses for so many.
-    """
-    state = found.state
-    service = state.topology.service.model_copy(update={"replicas": replicas})
-    _expect_room(state.topology.model_copy(update={"service": service}))
-    deadline = Deadlines(state.pace)
-    with found.home.lock(), connect(found.home, state) as nodes:
-        manager = next(node for node in nodes if node.spec == state.topology.manager)
-        with steps.step(f"Scaling {service.name} to {replicas}"):
-            manager.engine.scale(service.name, replicas)
-            await_running(manager.engine, service.name, replicas, deadline)
-        with steps.step("Verifying: every replica answers through every node"):
-            return await_entries(nodes, service, deadline)
-
-
-def _expect_room(topology: Topology) -> None:
-    for broken in violations(topology):
-        if broken.path == ("service", "replicas"):
-            raise UsageError(
-                f"{topology.service.name} cannot have {topology.service.replicas} replicas",
-                details=f"expected {broken.expected}",
-                hint="a smaller number",
-            )
-
-
 def _saved(home: LabHome, wish: Wish, steps: Steps) -> LabState | None:
     """Return the state of the lab that is wished for, ``None`` if nothing is known of it."""
     try:
@@ -273,7 +236,8 @@ def _saved(home: LabHome, wish: Wish, steps: Steps) -> LabState | None:
     except LabError as error:
         steps.note(f"{error.brief}: starting afresh")
         return None
-    _expect_same(state, wish)
+    if state.access:  # of one that failed before anything was reached, all may be others
+        _expect_same(state, wish)
     return state
 
 
@@ -305,32 +269,42 @@ def _expect_same(state: LabState, wish: Wish) -> None:
 
 
 def _plan(home: LabHome, wish: Wish, earlier: LabState | None) -> LabState:
-    """Return the state of a lab of which nothing is made yet; it is what it was ``earlier``."""
+    """Return the state of a lab of which nothing is made yet.
+
+    What is not wished for is what it was ``earlier``.
+    """
+    before = earlier.provider if earlier else DEFAULT_PROVIDER
+    provider = wish.provider or (EXISTING if wish.inventory else before)
+    topology, inventory = None, wish.inventory
+    if earlier is not None and wish.topology is None:
+        topology = earlier.topology
+    if earlier is not None and wish.inventory is None and provider == before:
+        inventory = earlier.inventory
     return LabState(
         name=home.name,
-        provider=earlier.provider if earlier else wish.provider or _fitting(wish),
-        topology=earlier.topology if earlier else load_named_topology(wish.topology),
+        provider=provider,
+        topology=topology or load_named_topology(wish.topology),
         created=datetime.now(UTC),
         runtime=home.runtime,
-        inventory=earlier.inventory if earlier else wish.inventory,
+        inventory=inventory,
     )
 
 
-def _fitting(wish: Wish) -> str:
-    return DEFAULT_PROVIDER if wish.inventory is None else EXISTING
-
-
 def _make(home: LabHome, plan: LabState, wish: Wish, steps: Steps, connect: Connect) -> LabState:
-    """Make a lab as far as is wished, from a snapshot if there is one, else by booting."""
-    _remove(home)
-    state = None if wish.cold else warm.start(home, plan, wish.until, steps)
+    """Make a lab as far as is wished, from a snapshot if there is one, else by booting; keep it.
+
+    Whatever is left of it is removed as soon as it is known that this machine can carry another.
+    """
+    _make_way(home, plan)
+    tried = warm.Attempt() if wish.cold else warm.start(home, plan, wish.until, steps)
+    state = tried.state
     if state is None:
         from lab import cold  # with everything Docker needs: half a second
 
         state = cold.start(home, plan, steps, connect, boot_all=wish.cold)
-    return (
-        state if state.reached is wish.until else _finish(home, state, wish.until, steps, connect)
-    )
+    if state.reached is not wish.until:
+        state = _finish(home, state, wish.until, steps, connect)
+    return warm.keep(home, state, steps, failed=tried.failed)
 
 
 def _finish(
@@ -359,9 +333,21 @@ def _answers(state: LabState) -> bool:
 
 def _replace(home: LabHome, state: LabState, snapshot: Snapshot, steps: Steps) -> LabState:
     """Remove a lab's machines, and make them anew from a snapshot where they were."""
-    _remove(home)
     plan = state.model_copy(update={"reached": None, "runtime": home.runtime})
+    _make_way(home, plan)
     return warm.restore(home, plan, snapshot, state.access, steps)
+
+
+def _make_way(home: LabHome, plan: LabState) -> None:
+    """Remove what there is of a lab and write down what it shall be.
+
+    Raises:
+        PreflightFailed: This machine cannot carry it; then all is as it was.
+    """
+    provider_named(plan.provider).preflight(plan.topology, plan)
+    expect_room_for_sockets(home.runtime, [node.name for node in plan.topology.nodes])
+    _remove(home)
+    home.save(plan)  # at once: whatever happens now, the same command can be typed again
 
 
 def _remove(home: LabHome) -> None:

@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import platformdirs
@@ -20,13 +20,32 @@ SSH_SUFFIX = len(".ssh.") + 16
 
 
 def cache_dir() -> Path:
-    """Return the directory of rebuildable things: images and the acceleration verdict."""
-    return platformdirs.user_cache_path(APP)
+    """Return the directory of rebuildable things: images and the acceleration verdict.
+
+    Raises:
+        PreflightFailed: The user has no home directory, and none was named instead.
+    """
+    return _place(platformdirs.user_cache_path)
 
 
 def state_dir() -> Path:
-    """Return the directory that holds one directory per lab."""
-    return platformdirs.user_state_path(APP)
+    """Return the directory that holds one directory per lab.
+
+    Raises:
+        PreflightFailed: The user has no home directory, and none was named instead.
+    """
+    return _place(platformdirs.user_state_path)
+
+
+def _place(find: Callable[[str], Path]) -> Path:
+    try:
+        return find(APP)
+    except RuntimeError as error:
+        raise PreflightFailed(
+            "There is no home directory to keep labs in",
+            details=str(error),
+            hint="set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME",
+        ) from error
 
 
 def runtime_dir() -> Path:
@@ -41,7 +60,16 @@ def runtime_dir() -> Path:
         Conflict: The directory cannot be made, belongs to somebody else or is open to others.
     """
     chosen = os.environ.get("LAB_RUNTIME_DIR")
-    path = Path(chosen).absolute() if chosen else Path("/tmp") / f"sil-{os.getuid()}"  # noqa: S108 - checked below
+    path = Path(chosen).absolute() if chosen else Path("/tmp") / f"sil-{os.getuid()}"  # noqa: S108 - checked
+    return own_private(path)
+
+
+def own_private(path: Path) -> Path:
+    """Make a directory if it is missing, and make sure that nobody else can enter it. Return it.
+
+    Raises:
+        Conflict: It cannot be made, belongs to somebody else or is open to others.
+    """
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:

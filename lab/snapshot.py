@@ -20,10 +20,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lab.errors import Conflict, LabError, PreflightFailed, UsageError
+from lab.errors import Conflict, LabError, UsageError
 from lab.home import NAME_RULE, Stage
 from lab.parallel import on_all
-from lab.paths import cache_dir, free_mib, private_dir, state_dir, write_private
+from lab.paths import cache_dir, private_dir, state_dir, write_private
 from lab.topology import Topology
 
 KEEP = timedelta(days=30)
@@ -31,13 +31,12 @@ KEEP = timedelta(days=30)
 a copy must not wake up with one that has run out."""
 SHOWN = 200
 PARTIAL = ".saving-"
+ASIDE = ".replaced-"
 MANIFEST = "manifest.json"
 RESERVED = ("old", "start", "machine")
 """Words with which ``--remove`` means several: no names for a single one."""
 CODE = Path(__file__).parent
 MIB = 2**20
-DISK_MIB = 300
-"""Room for a node's disk and device state beside its memory."""
 
 
 class Seal(BaseModel):
@@ -150,13 +149,20 @@ class Store:
         return sum(file.lstat().st_blocks * 512 for file in self.root.rglob("*")) / MIB
 
     def clear(self) -> None:
-        """Delete what killed saves left; what somebody is saving at this moment stays."""
-        for partial in self.root.glob(f"{PARTIAL}*"):
-            try:
-                with self._locked(partial.name.removeprefix(PARTIAL)):
-                    shutil.rmtree(partial, ignore_errors=True)
-            except Conflict:
-                continue
+        """Delete what killed saves left; what somebody is saving at this moment stays.
+
+        A snapshot that was about to be replaced comes back.
+        """
+        for mark in (PARTIAL, ASIDE):
+            for left in self.root.glob(f"{mark}*"):
+                name = left.name.removeprefix(mark)
+                try:
+                    with self._locked(name):
+                        if mark == ASIDE:
+                            self._put_back(name)
+                        shutil.rmtree(left, ignore_errors=True)
+                except Conflict:
+                    continue
 
     @contextmanager
     def saving(self, name: str, contents: Contents) -> Iterator[Path]:
@@ -172,10 +178,26 @@ class Store:
                 yield partial
                 manifest = _sealed(partial, name, contents)
                 write_private(partial / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-                self.remove(name)
-                partial.rename(self.path_of(name))
+                self._replace(name, partial)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
+
+    def _replace(self, name: str, complete: Path) -> None:
+        """Give a complete snapshot its name; at no moment is the only one half deleted."""
+        aside = self.root / f"{ASIDE}{name}"
+        try:
+            if self.path_of(name).exists():
+                self.path_of(name).rename(aside)
+            complete.rename(self.path_of(name))
+        finally:
+            self._put_back(name)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _put_back(self, name: str) -> None:
+        """Give a snapshot that was put aside its name again if no other has got it."""
+        aside = self.root / f"{ASIDE}{name}"
+        if aside.exists() and not self.path_of(name).exists():
+            aside.rename(self.path_of(name))
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -235,26 +257,6 @@ def expect_name(name: str) -> str:
             hint="invoke lab.snapshot before-the-join",
         )
     return name
-
-
-def room_mib(topology: Topology) -> float:
-    """Return how many MiB saving all machines of a topology may take."""
-    return sum(node.memory_mib + DISK_MIB for node in topology.nodes)
-
-
-def expect_room(root: Path, needed_mib: float) -> None:
-    """Make sure that a snapshot fits on the disk.
-
-    Raises:
-        PreflightFailed: There is not that much room.
-    """
-    free = free_mib(private_dir(root))
-    if free < needed_mib:
-        raise PreflightFailed(
-            "There is not enough room for a snapshot",
-            details=f"{root}: {free:.0f} MiB free, up to {needed_mib:.0f} MiB needed",
-            hint="invoke lab.snapshot --remove old",
-        )
 
 
 def read_snapshot(path: Path) -> Snapshot:

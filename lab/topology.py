@@ -21,12 +21,12 @@ from lab.topology_values import (
     Image,
     MemoryMib,
     Name,
-    Port,
     PrefixLength,
     PublishedPort,
     Replicas,
     Role,
     Subnet,
+    TargetPort,
 )
 
 
@@ -65,7 +65,7 @@ class ServiceSpec(_Section):
     image: Image = Field(description="Image that every node holds; nothing is pulled.")
     replicas: Replicas = Field(description="How many tasks run.")
     published_port: PublishedPort = Field(description="Port on every node (ingress mode).")
-    target_port: Port = Field(description="Port the application listens on.")
+    target_port: TargetPort = Field(description="Port the application listens on.")
 
     @property
     def mode(self) -> str:

@@ -195,6 +195,9 @@ def _duplicates(draft: _Draft) -> Iterator[Violation]:
     names = [("nodes", index, "name") for index in nodes]
     addresses = [("nodes", index, "address") for index in nodes]
     expected = [("expected", "vip"), *(("expected", "backends", index) for index in backends)]
+    for path in names:
+        if draft.read(_NAME, *path) == "localhost":
+            yield Violation(path, "another name: every node is localhost to itself")
     yield from _repeated(draft, _NAME, names, "a name of its own")
     yield from _repeated(draft, _ADDRESS, addresses, "an address of its own")
     yield from _repeated(draft, _ADDRESS, expected, "an address of its own")

@@ -29,6 +29,9 @@ NODE_PORTS: Final = {
 NODE_TEST: Final = "node-test"
 """The one container image a lab builds and puts on its nodes."""
 
+NODE_TEST_PORT: Final = 3000
+"""Where its program listens unless it is told otherwise (node-test/README.md)."""
+
 NAME_PATTERN: Final = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 _SUBNET_PATTERN: Final = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$"
 _ADDRESS_PATTERN: Final = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$"
@@ -102,6 +105,12 @@ def _fwmark_range(mark: int) -> int:
     return mark
 
 
+def _target_port(port: int) -> int:
+    if port != NODE_TEST_PORT:
+        raise expected(f"{NODE_TEST_PORT}: {NODE_TEST} listens on no other port")
+    return port
+
+
 def _published_port(port: int) -> int:
     if port in NODE_PORTS:
         raise expected(f"another port: {port} is {NODE_PORTS[port]} on every node")
@@ -140,6 +149,13 @@ Subnet = Annotated[
 
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 """A TCP port."""
+
+TargetPort = Annotated[
+    Port,
+    AfterValidator(_target_port),
+    WithJsonSchema({"type": "integer", "const": NODE_TEST_PORT}),
+]
+"""The TCP port on which the service's program listens."""
 
 PublishedPort = Annotated[Port, AfterValidator(_published_port)]
 """A TCP port that no node uses for itself, see `NODE_PORTS`."""

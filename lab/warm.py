@@ -1,17 +1,19 @@
 """Snapshots in the life of a lab: coming up from one, keeping one, going back to one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lab.access import Access, render_ssh_config
-from lab.errors import Conflict, LabError, UsageError
+from lab.errors import Conflict, LabError, PreflightFailed, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage
+from lab.machine import crowding
 from lab.parallel import on_all
-from lab.paths import expect_room_for_sockets, write_private
+from lab.paths import write_private
 from lab.providers import Provider, Snapshots, provider_named
+from lab.room import expect_room, room_mib
 from lab.saved import circumstances_of, clear_leftovers, users_of
 from lab.service import ask_from_here, await_entries
 from lab.shell import Shell, succeed
@@ -22,11 +24,9 @@ from lab.snapshot import (
     Unusable,
     automatic,
     expect_name,
-    expect_room,
     key_of,
     named,
     read_snapshot,
-    room_mib,
 )
 from lab.steps import Steps
 from lab.topology import Topology
@@ -46,29 +46,42 @@ class Copy:
     entry: str
 
 
-def start(home: LabHome, plan: LabState, until: Stage, steps: Steps) -> LabState | None:
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of starting from a snapshot: a lab, or a snapshot it did not come up from.
+
+    Neither, if there was no snapshot to start from.
+    """
+
+    state: LabState | None = None
+    failed: Snapshot | None = None
+
+
+def start(home: LabHome, plan: LabState, until: Stage, steps: Steps) -> Attempt:
     """Bring a lab up from the automatic snapshot that comes nearest to ``until``.
 
-    Nothing of the lab may be left. A snapshot that cannot be used, or does not pass the same
-    verification as a cold start, is named and deleted.
+    Nothing of the lab may be left but its state, and again nothing is if it did not come up. A
+    snapshot that cannot be used is named and deleted. One that does not pass the same verification
+    as a cold start stays until a cold start has: it may have been this machine that was to blame.
 
-    Returns:
-        The state of the lab, or ``None`` if there was no snapshot to use; then again nothing of
-        the lab is left.
+    Raises:
+        Conflict: Somebody else holds what a cold start would need as well.
+        PreflightFailed: This machine lacks it.
     """
     provider = provider_named(plan.provider)
     found = _nearest(provider, plan.topology, until, steps)
     if found is None:
-        return None
+        return Attempt()
     try:
-        return restore(home, plan, found, {}, steps)
+        return Attempt(state=restore(home, plan, found, {}, steps))
+    except (Conflict, PreflightFailed):
+        raise
     except LabError as error:
-        clear(home, provider)
         steps.note(f"{error.brief}: starting cold")
-        if not users_of(found):
-            steps.note(f"deleting snapshot {found.name}")
-            automatic().remove(found.name)
-        return None
+        provider.destroy(home)
+        home.remove()
+        home.save(plan)
+        return Attempt(failed=found)
 
 
 def restore(
@@ -77,7 +90,7 @@ def restore(
     """Make the machines of a lab from a snapshot, and verify what it promises.
 
     Args:
-        home: The lab, of which nothing is left.
+        home: The lab, of which nothing is left but its state.
         plan: Its state before anything is made.
         snapshot: What to start from.
         earlier: How it was reached before; empty for a new lab.
@@ -88,12 +101,10 @@ def restore(
     """
     manifest = snapshot.manifest
     snapshots = _snapshots(plan.provider)
-    expect_room_for_sockets(home.runtime, [node.name for node in plan.topology.nodes])
-    home.save(plan)
     count = len(plan.topology.nodes)
     made = format_duration((datetime.now(UTC) - manifest.created).total_seconds())
     with steps.step(f"Restoring {count} machines from a snapshot made {made} ago"):
-        machines = snapshots.restore(home, plan.topology, snapshot.path, earlier)
+        machines = snapshots.restore(home, plan.topology, snapshot.path, earlier, steps)
         state = plan.model_copy(
             update={
                 "access": dict(machines.access),
@@ -103,7 +114,7 @@ def restore(
         )
         home.save(state)
         write_private(home.ssh_config, render_ssh_config(state.access, home.runtime, state.pace))
-    deadline = Deadlines(state.pace * max(1, count / 2))
+    deadline = Deadlines(state.pace * crowding() * max(1, count / 2))
     with _copies(home, state, snapshots) as copies:
         if manifest.answers:
             with steps.step("Verifying: every replica answers through every node"):
@@ -111,15 +122,26 @@ def restore(
         else:
             with steps.step("Verifying: every node's Docker Engine answers"):
                 on_all(copies, lambda copy: _expect_engine(copy, deadline(VERIFY_S)))
+    if (faults := snapshot.path / home.faults.name).exists():
+        write_private(home.faults, faults.read_bytes())
     state = state.model_copy(update={"reached": manifest.reached})
     home.save(state)
     return state
 
 
-def keep(home: LabHome, state: LabState, steps: Steps) -> LabState:
+def keep(
+    home: LabHome, state: LabState, steps: Steps, *, failed: Snapshot | None = None
+) -> LabState:
     """Save a lab that was just made and verified, unless that was done before.
 
     Whatever prevents it is said and does no harm: the lab is up.
+
+    Args:
+        home: The lab.
+        state: Its state.
+        steps: Shows progress.
+        failed: A snapshot it did not come up from: that one is replaced, unless another lab goes
+            back to it.
     """
     provider = provider_named(state.provider)
     found = circumstances_of(provider, state.topology)
@@ -128,7 +150,8 @@ def keep(home: LabHome, state: LabState, steps: Steps) -> LabState:
     store, key = automatic(), key_of(state.topology, state.reached, found)
     origin = None  # a snapshot of an earlier stage is not what was made
     try:
-        if _usable(store, key, found, steps) is None:
+        doubtful = failed is not None and failed.name == key and not users_of(failed)
+        if doubtful or _usable(store, key, found, steps) is None:
             _save(home, state, store, key, found, steps)
             _forget_predecessors(store, key, steps)
         origin = store.path_of(key)
@@ -210,12 +233,6 @@ def wake(home: LabHome, state: LabState, steps: Steps) -> None:
     clear_leftovers()
 
 
-def clear(home: LabHome, provider: Provider) -> None:
-    """Remove what a restore that failed has made."""
-    provider.destroy(home)
-    home.remove()
-
-
 def _nearest(
     provider: Provider, topology: Topology, until: Stage, steps: Steps
 ) -> Snapshot | None:
@@ -276,8 +293,17 @@ def _save(
     ):
         # Outlives us if we are killed: then the machines must be woken.
         _paused(home).touch()
-        snapshots.save(home, state.topology, directory)
+        try:
+            snapshots.save(home, state.topology, directory)
+        except BaseException:
+            # They go on whatever happens; one that did not is let go now, or by the next command.
+            with suppress(LabError):
+                snapshots.wake(home, state.topology)
+                _paused(home).unlink()
+            raise
         _paused(home).unlink()
+        if home.faults.exists():
+            write_private(directory / home.faults.name, home.faults.read_bytes())
 
 
 def _forget_predecessors(store: Store, key: str, steps: Steps) -> None:

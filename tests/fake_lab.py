@@ -181,7 +181,7 @@ class FakeProvider:
         self.pace = 1.0
         self._servers = servers
 
-    def preflight(self, topology: Topology) -> None:
+    def preflight(self, topology: Topology, lab: LabState | None = None) -> None:
         self.cluster.did("provider", "preflight")
 
     def prepare(self, steps: Steps) -> None:

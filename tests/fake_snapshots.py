@@ -11,6 +11,7 @@ from lab.access import Access
 from lab.home import LabHome
 from lab.providers import Machines
 from lab.shell import Shell
+from lab.steps import Steps
 from lab.topology import Topology
 from tests.fake_lab import ClusterShell, FakeProvider
 
@@ -49,7 +50,12 @@ class FakeSnapshots:
         cluster.did("provider", "save")
 
     def restore(
-        self, home: LabHome, topology: Topology, directory: Path, earlier: Mapping[str, Access]
+        self,
+        home: LabHome,
+        topology: Topology,
+        directory: Path,
+        earlier: Mapping[str, Access],
+        steps: Steps,
     ) -> Machines:
         machines = self.provider.begin(home, topology)
         sources = {node.name: directory / node.name for node in topology.nodes}
@@ -62,7 +68,7 @@ class FakeSnapshots:
         access = dict(earlier) or machines.access
         return Machines(access, 0.001 if self.numb else machines.pace, machines.remark)
 
-    def multiply(self, home: LabHome, topology: Topology, machine: Path) -> Machines:
+    def multiply(self, home: LabHome, topology: Topology, machine: Path, steps: Steps) -> Machines:
         machines = self.provider.begin(home, topology)
         self._wake_up({node.name: machine for node in topology.nodes})
         self.provider.cluster.did("provider", "multiply")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import CommandFailed, NotRunning
+from lab.providers import agent, qmp
 from lab.providers.agent import CLOCK_TRIES, AgentShell, set_clock
 from lab.providers.qmp import monitor
 from lab.shell import CommandResult, Shell
@@ -170,3 +171,18 @@ def test_a_clock_that_went_wrong_is_set_again(
     """The machine was busy when it was told; one that always is must not hold up the rest."""
     fake = set_by(path, [{}], shown)
     assert [asked for asked, _ in fake.asked].count("guest-set-time") == times
+
+
+@pytest.mark.parametrize("silent", ["guest-set-time", "guest-get-time"])
+def test_a_guest_has_more_time_than_qemu_itself(
+    path: Path, monkeypatch: pytest.MonkeyPatch, silent: str
+) -> None:
+    assert agent.GUEST_S > qmp.ANSWER_S
+    monkeypatch.setattr(agent, "GUEST_S", SOON_S)
+    answers: dict[str, Sequence[object]] = {"guest-set-time": [{}], silent: [Silence()]}
+    with (
+        qmp_server(path, answers, greeting=None),
+        monitor(path, "the guest agent of manager", greets=False) as opened,
+        pytest.raises(CommandFailed, match=f"did not answer {silent} within 0.05 s"),
+    ):
+        set_clock(opened)

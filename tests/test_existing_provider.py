@@ -7,21 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import ProviderFailed, UnreadableOutput, UsageError
-from lab.home import Stage
+from lab.access import Access
+from lab.errors import LabError, ProviderFailed, UnreadableOutput, UsageError
+from lab.home import LabHome, Stage, lab_home, lab_names
 from lab.inventory import HostSpec, Inventory
-from lab.lifecycle import Wish
-from lab.providers import provider_named
+from lab.lifecycle import Wish, down, up
+from lab.paths import private_dir
+from lab.providers import existing, provider_named
 from lab.providers.existing_hosts import (
     LOOK,
     Found,
     Lent,
+    Record,
     access_from,
     giving_back,
     objection,
     read_found,
 )
+from lab.steps import Steps
 from lab.topology_file import load_named_topology
+from tests.conftest import Dirs
+from tests.fakes import FakeShell
 
 TOPOLOGY = load_named_topology(None)
 MANAGER = TOPOLOGY.manager
@@ -178,3 +184,80 @@ def test_the_provider_is_known_and_an_inventory_fits_no_other() -> None:
     wish = Wish("mine", "qemu", None, Stage.SERVICE, inventory=hosts)
     with pytest.raises(UsageError, match="--inventory is for existing ones"):
         wish.expect_known()
+
+
+def lent(*names: str) -> Inventory:
+    hosts = tuple(HostSpec(name=name) for name in names)
+    return Inventory(apiVersion="swarm-ingress-lab/v1", hosts=hosts)
+
+
+@pytest.mark.parametrize(
+    ("inventory", "said"),
+    [
+        (None, "--provider existing needs to know the hosts"),
+        (lent("manager", "web2"), "the inventory's hosts are not the topology's nodes"),
+    ],
+)
+def test_wrong_hosts_are_refused_before_anything_is_written_down(
+    dirs: Dirs, monkeypatch: pytest.MonkeyPatch, inventory: Inventory | None, said: str
+) -> None:
+    monkeypatch.setattr(existing, "find_program", lambda program: f"/usr/bin/{program}")
+    wish = Wish("mine", "existing", None, Stage.SERVICE, inventory=inventory)
+    with pytest.raises(UsageError, match=said):
+        up(wish, Steps(quiet=True))
+    assert lab_names() == ()
+    assert not lab_home("mine").exists()
+
+
+def noted(home: LabHome) -> Record:
+    access = Access(
+        host="127.0.0.1",
+        port=1,
+        user="root",
+        identity_file=home.path / "key",
+        known_hosts=home.path / "known",
+        entry="127.0.0.1:1",
+    )
+    before = Lent(image=True, archive=True, bridge=True)
+    names = ("manager", "worker")
+    return Record(
+        access=dict.fromkeys(names, access),
+        lent=dict.fromkeys(names, before),
+        service="hello-a",
+        addresses=OWN,
+    )
+
+
+def test_hosts_are_given_back_even_if_the_labs_state_cannot_be_read(
+    dirs: Dirs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = lab_home("mine")
+    private_dir(home.path)
+    (home.path / "state.json").write_text('{"version": 9}')
+    (home.path / "existing.json").write_text(noted(home).model_dump_json())
+    shells: dict[str, FakeShell] = {}
+    script = giving_back(Lent(image=True, archive=True, bridge=True), "hello-a", OWN)
+
+    def shell(name: str, config: Path) -> FakeShell:
+        return shells.setdefault(name, FakeShell(name, {script: ""}))
+
+    monkeypatch.setattr(existing, "OpenSshShell", shell)
+    assert down("mine", Steps(quiet=True))
+    assert {name: one.asked for name, one in shells.items()} == {
+        "manager": [script],
+        "worker": [script],
+    }
+    assert not home.path.exists()
+
+
+def test_a_note_that_cannot_be_read_is_said_with_what_to_do(dirs: Dirs) -> None:
+    home = lab_home("mine")
+    private_dir(home.path)
+    file = home.path / "existing.json"
+    file.write_text("{")
+    with pytest.raises(LabError, match="hosts lent to lab mine cannot be read") as caught:
+        down("mine", Steps(quiet=True))
+    assert str(file) in caught.value.details
+    assert caught.value.hint.endswith(f"rm {file}")
+    file.unlink()
+    assert down("mine", Steps(quiet=True))

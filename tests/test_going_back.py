@@ -7,16 +7,24 @@ from pathlib import Path
 import pytest
 
 from lab import lifecycle
-from lab.errors import CommandFailed, Conflict, LabError, NotRunning, UsageError
+from lab.errors import (
+    CommandFailed,
+    Conflict,
+    LabError,
+    NotRunning,
+    PreflightFailed,
+    UsageError,
+)
 from lab.home import LabState, Stage, lab_home, lab_names
 from lab.lifecycle import down, require_running
-from lab.snapshot import KEEP, Snapshot, Unusable, named
+from lab.snapshot import KEEP, Snapshot, Unusable, named, read_snapshot
+from lab.topology import Topology
 from tests.conftest import Dirs
 from tests.fake_snapshots import FakeSnapshots
 from tests.world import WISH, World, is_everything_gone
 
 FULL = replace(WISH, until=Stage.SERVICE)
-RESTORED = ["provider: destroy", "provider: restore"]
+RESTORED = ["provider: preflight", "provider: destroy", "provider: restore"]
 PORT = 4711
 """Where a node of a lab answers that has lived elsewhere before."""
 
@@ -126,7 +134,7 @@ def test_without_a_snapshot_a_reset_makes_the_lab_afresh(
     world.log.clear()
     state = reset(world)
     assert "there is no snapshot to go back to: starting the lab afresh" in world.shown
-    assert world.log[:3] == ["provider: destroy", "provider: preflight", "provider: create"]
+    assert world.log[:3] == ["provider: preflight", "provider: destroy", "provider: create"]
     assert (state.reached, len(state.topology.nodes)) == (until, nodes)
     assert world.home.load() == state
 
@@ -179,6 +187,39 @@ def test_what_cannot_be_copied_now_is_not_removed_before(
     state = reset(world)
     assert "there is no image for its machines" in world.shown
     assert state.reached is Stage.SERVICE
+
+
+@pytest.mark.parametrize("with_snapshot", [True, False])
+def test_a_lab_that_this_machine_cannot_carry_now_is_not_removed_before(
+    world: World, lab: LabState, *, with_snapshot: bool
+) -> None:
+    if not with_snapshot:
+        world.home.save(lab.model_copy(update={"origin": None}))
+    before = world.home.load()
+    world.fails_at("preflight", PreflightFailed("mmdebstrap is not installed"))
+    with pytest.raises(PreflightFailed, match="mmdebstrap"):
+        reset(world)
+    assert require_running("article").running
+    assert world.home.load() == before
+    world.recovers()
+    assert reset(world).reached is Stage.SERVICE
+
+
+def test_a_lab_that_was_just_removed_to_be_made_anew_is_still_known(
+    world: World, lab: LabState, saves: FakeSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command can be typed again."""
+    world.home.save(lab.model_copy(update={"origin": None}))
+
+    def interrupted(topology: Topology) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saves, "circumstances", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reset(world)
+    assert lab_names() == ("article",)
+    assert reset(world).reached is Stage.SERVICE
 
 
 def test_a_reset_that_fails_leaves_a_lab_that_the_next_one_makes(
@@ -261,6 +302,22 @@ def test_a_broken_lab_is_saved_as_broken(world: World, lab: LabState) -> None:
     assert world.provider.cluster.services == {}
 
 
+def test_what_was_injected_is_saved_and_comes_back(world: World, lab: LabState) -> None:
+    world.home.faults.write_text("mark-lost on worker")
+    path = save(world).path
+    assert "faults.json" in read_snapshot(path).manifest.files
+    world.home.faults.write_text("mended, and broken otherwise")
+    restore(world)
+    assert world.home.faults.read_text() == "mark-lost on worker"
+    assert world.home.faults.stat().st_mode & 0o777 == 0o600
+    world.home.faults.unlink()
+    reset(world)
+    assert world.home.faults.read_text() == "mark-lost on worker"
+    down("article", world.steps)
+    world.up(FULL)
+    assert not world.home.faults.exists()
+
+
 def test_a_new_lab_is_made_from_what_was_saved(
     world: World, saves: FakeSnapshots, lab: LabState
 ) -> None:
@@ -268,7 +325,7 @@ def test_a_new_lab_is_made_from_what_was_saved(
     down("article", world.steps)
     world.log.clear()
     state = restore(world, lab="mine")
-    assert world.log == RESTORED[1:], "there was nothing to remove"
+    assert world.log == [RESTORED[0], RESTORED[-1]], "there was nothing to remove"
     assert lab_names() == ("mine",)
     assert (state.name, state.provider, state.topology) == ("mine", "fake", lab.topology)
     assert (state.runtime, state.origin) == (lab_home("mine").runtime, named().path_of("before"))
@@ -377,6 +434,29 @@ def test_a_save_that_fails_keeps_what_had_the_name(world: World, lab: LabState) 
     assert save(world).manifest.created > first.manifest.created
     restore(world)
     assert world.provider.cluster.services == {"hello-a": 1}
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_save_that_fails_leaves_no_machine_paused(
+    world: World, lab: LabState, *, stuck: bool
+) -> None:
+    marker = world.home.path / "paused"
+    refusals = {
+        what: CommandFailed(f"{what} was refused") for what in ("save", "wake")[: 1 + stuck]
+    }
+    world.provider.cluster.failing = dict(refusals)
+    with pytest.raises(CommandFailed, match="save was refused"):
+        save(world)
+    assert world.log == ["provider: save", "provider: wake"]
+    assert marker.exists() == stuck
+
+
+def test_machines_that_a_killed_save_left_paused_go_on_before_they_are_saved(
+    world: World, lab: LabState
+) -> None:
+    (world.home.path / "paused").touch()
+    assert save(world).manifest.answers
+    assert world.log == ["provider: wake", "provider: save"]
 
 
 def test_what_a_provider_cannot_do_is_said(world: World) -> None:

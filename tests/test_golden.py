@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from lab import golden
-from lab.errors import LabError
-from lab.home import LabState, Stage
+from lab.errors import LabError, ProviderFailed
+from lab.home import LabHome, LabState, Stage
 from lab.lifecycle import down
+from lab.providers import Machines
 from lab.snapshot import automatic, read_snapshot
 from lab.steps import Steps
 from lab.topology import Topology
@@ -112,6 +113,42 @@ def test_nodes_that_differ_in_memory_are_no_copies_of_one(
     assert golden.store().names() == ()
 
 
+def test_without_room_for_it_every_machine_boots(
+    world: World, saves: FakeSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.room.free_mib", lambda path: 700.0)
+    assert world.up(WISH).reached is Stage.NODES
+    log = world.log
+    assert log[:3] == ["provider: preflight", "provider: prepare", "provider: create"]
+    assert {"manager: load image", "worker: load image"} <= set(log)
+    assert golden.store().names() == ()
+    assert "booting every machine: no room to save one. " in world.shown
+    assert "700 MiB free, up to 1324 MiB needed" in world.shown
+    assert "no snapshot for the next start: There is not enough room" in world.shown
+
+
+def test_the_console_of_a_machine_that_does_not_boot_can_be_looked_at(
+    world: World, saves: FakeSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = world.provider.create
+
+    def dying(home: LabHome, topology: Topology, steps: Steps) -> Machines:
+        machines = create(home, topology, steps)
+        home.node_dir("node").joinpath("console.log").write_text("Kernel panic\n")
+        world.provider.alive.remove(("article", "node"))
+        return machines
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.provider, "create", dying)
+        with pytest.raises(ProviderFailed, match="node ended while it was booting") as caught:
+            world.up(WISH)
+    console = world.home.path / "golden" / "nodes" / "node" / "console.log"
+    assert f"its console ({console})" in caught.value.details
+    assert console.read_text() == "Kernel panic\n"
+    assert world.up(WISH).reached is Stage.NODES
+    assert not console.exists()
+
+
 @pytest.mark.parametrize("what", ["create", "bridge", "save"])
 @pytest.mark.parametrize("error", [LabError("refused"), KeyboardInterrupt()])
 def test_a_machine_that_cannot_be_made_is_taken_away(
@@ -122,7 +159,6 @@ def test_a_machine_that_cannot_be_made_is_taken_away(
         world.up(WISH)
     assert golden.store().names() == ()
     assert world.provider.alive == set()
-    assert not (world.home.path / "golden").exists()
     assert world.home.load().reached is None
     world.recovers()
     assert world.up(WISH).reached is Stage.NODES

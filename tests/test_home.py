@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -195,6 +196,59 @@ def test_remove_leaves_no_file_and_is_safe_to_repeat(dirs: Dirs, article: Topolo
     home.remove()
     assert not home.path.exists()
     assert not home.runtime.exists()
+
+
+def test_a_lab_that_was_not_removed_completely_is_still_known(
+    dirs: Dirs, article: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = lab_home("article")
+    home.save(state_of(home, article))
+    home.node_dir("manager").mkdir(parents=True)
+    (home.path / "known_hosts").symlink_to(home.path)
+    rmtree = shutil.rmtree
+
+    def interrupted(path: Path) -> None:
+        if path == home.path:
+            raise KeyboardInterrupt
+        rmtree(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lab.home.shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            home.remove()
+    assert [path.name for path in home.path.iterdir()] == ["state.json"]
+    assert lab_names() == ("article",)
+    home.remove()
+    assert not home.path.exists()
+
+
+@pytest.mark.parametrize("change", ["opened", "gone"])
+def test_sockets_in_a_directory_that_is_not_private_any_more_are_not_used(
+    dirs: Dirs,
+    article: Topology,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    first = dirs.runtime / "mine"
+    monkeypatch.setenv("LAB_RUNTIME_DIR", str(first))
+    home = lab_home("article")
+    home.save(state_of(home, article))
+    monkeypatch.setenv("LAB_RUNTIME_DIR", str(dirs.runtime))
+    if change == "gone":
+        first.rmdir()
+        assert lab_home("article").load().runtime == home.runtime
+        assert first.stat().st_mode & 0o777 == 0o700, "it was made again, for us alone"
+        return
+    first.chmod(0o777)
+    again = lab_home("article")
+    assert again.runtime.parent == dirs.runtime
+    with pytest.raises(LabError, match="sockets of lab article cannot be trusted") as caught:
+        again.load()
+    assert f"{first} is not a private directory" in caught.value.details
+    assert caught.value.hint == "invoke lab.down"
+    again.remove()
+    assert lab_names() == ()
 
 
 def test_what_cannot_be_deleted_is_not_called_removed(dirs: Dirs) -> None:

@@ -15,8 +15,10 @@ from lab.errors import (
     UsageError,
 )
 from lab.home import Stage, lab_names
-from lab.lifecycle import LabStatus, down, require_running, scale, status
+from lab.inventory import HostSpec, Inventory
+from lab.lifecycle import LabStatus, down, require_running, status
 from lab.process import identify, is_alive
+from lab.scaling import scale
 from lab.steps import Steps
 from lab.topology_file import default_topology_path
 from tests.conftest import Dirs
@@ -92,7 +94,7 @@ def test_a_dead_machine_means_starting_afresh(world: World) -> None:
     world.provider.alive.remove(("article", "worker"))
     world.log.clear()
     assert world.up().reached is Stage.NODES
-    assert world.log[:3] == ["provider: destroy", "provider: preflight", "provider: create"]
+    assert world.log[:3] == ["provider: preflight", "provider: destroy", "provider: create"]
     assert "worker not running any more" in world.shown
 
 
@@ -112,7 +114,7 @@ def test_preparing_is_all_or_nothing(world: World) -> None:
     world.recovers()
     world.log.clear()
     assert world.up().reached is Stage.NODES
-    assert world.log[:3] == ["provider: destroy", "provider: preflight", "provider: create"]
+    assert world.log[:3] == ["provider: preflight", "provider: destroy", "provider: create"]
     assert "did not finish preparing" in world.shown
 
 
@@ -170,6 +172,34 @@ def test_another_topology_is_a_conflict(world: World) -> None:
     assert caught.value.hint.startswith("invoke lab.down --name article")
     assert world.log == []
     world.up(replace(WISH, topology="article"))
+
+
+def test_a_lab_of_which_nothing_was_made_may_be_another(world: World) -> None:
+    world.fails_at("create", LabError("no"))
+    with pytest.raises(LabError):
+        world.up()
+    world.recovers()
+    other = replace(WISH, topology="four-nodes", provider="qemu")
+    state = world.up(other)
+    assert (len(state.topology.nodes), state.provider) == (4, "qemu")
+    assert world.home.load() == state
+
+
+def test_a_lab_of_which_nothing_was_made_keeps_what_nobody_mentions(world: World) -> None:
+    hosts = Inventory(apiVersion="swarm-ingress-lab/v1", hosts=(HostSpec(name="manager"),))
+    world.fails_at("create", LabError("no"))
+    for wish in (
+        replace(WISH, topology="four-nodes", inventory=hosts),
+        replace(WISH, provider=None),
+    ):
+        with pytest.raises(LabError):
+            world.up(wish)
+        state = world.home.load()
+        assert (len(state.topology.nodes), state.provider) == (4, "fake")
+        assert state.inventory == hosts
+    world.recovers()
+    state = world.up(replace(WISH, provider="qemu"))
+    assert (len(state.topology.nodes), state.inventory) == (4, None)
 
 
 def test_an_unknown_topology_or_provider_begins_nothing(world: World, dirs: Dirs) -> None:

@@ -1,4 +1,5 @@
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -32,6 +33,22 @@ def test_without_wishes_they_are_in_the_home_directory(
     home = tmp_path / "home"
     assert cache_dir() == home / ".cache" / "swarm-ingress-lab"
     assert state_dir() == home / ".local" / "state" / "swarm-ingress-lab"
+
+
+def test_a_user_without_a_home_directory_is_told(
+    dirs: Dirs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name)
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for find in (cache_dir, state_dir):
+        with pytest.raises(PreflightFailed, match="no home directory to keep labs in") as caught:
+            find()
+        assert caught.value.hint == "set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME"
 
 
 def test_sockets_outlive_the_login_session(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,25 @@
+import io
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from threading import Event
 
 import pytest
 
+from lab.access import Access
 from lab.errors import Conflict
-from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports, reserving
+from lab.home import LabState, lab_home
+from lab.providers.ports import (
+    FIRST_PORT,
+    LAST_PORT,
+    choose_ports,
+    expect_free,
+    forwarded_ports,
+    reserving,
+)
+from lab.steps import Steps
+from lab.topology import Topology
 from tests.conftest import Dirs
 
 EVERYTHING = frozenset(range(FIRST_PORT, LAST_PORT + 1))
@@ -59,3 +73,67 @@ def test_two_labs_do_not_choose_at_the_same_time(dirs: Dirs) -> None:
             assert not entered.wait(0.1)
         later.result(5)
     assert entered.is_set()
+
+
+def test_who_waits_is_told_for_whom(dirs: Dirs) -> None:
+    screen = io.StringIO()
+    waits = Event()
+
+    class Watched(Steps):
+        def note(self, text: str) -> None:
+            super().note(text)
+            waits.set()
+
+    def second() -> None:
+        with reserving(Watched(screen)):
+            pass
+
+    with ThreadPoolExecutor() as pool:
+        with reserving(Steps(screen)):
+            assert not screen.getvalue(), "nobody was in the way"
+            later = pool.submit(second)
+            assert waits.wait(5)
+        later.result(5)
+    assert f"process {os.getpid()} is starting machines: waiting for it" in screen.getvalue()
+
+
+def test_a_port_that_is_another_programs_by_now_is_named() -> None:
+    first, second = free(2)
+    expect_free((first, second))
+    with (
+        socket.create_server(("127.0.0.1", second)),
+        pytest.raises(Conflict, match=f"Port {second} of this machine") as caught,
+    ):
+        expect_free((first, second))
+    assert f"sport = :{second}" in caught.value.details
+
+
+def test_ports_a_lab_is_reached_through_are_not_taken_while_it_is_made_anew(
+    dirs: Dirs, article: Topology
+) -> None:
+    """Nothing else is recorded of it then."""
+    home = lab_home("first")
+    mine = forwarded_ports(article)
+    access = {
+        name: Access(
+            host="127.0.0.1",
+            port=ssh,
+            user="root",
+            identity_file=home.path / "id",
+            known_hosts=home.path / "known_hosts",
+            entry=f"127.0.0.1:{entry}",
+        )
+        for name, (ssh, entry) in mine.items()
+    }
+    home.save(
+        LabState(
+            name="first",
+            provider="qemu",
+            topology=article,
+            created=datetime(2026, 11, 26, tzinfo=UTC),
+            runtime=home.runtime,
+            access=access,
+        )
+    )
+    taken = {port for pair in mine.values() for port in pair}
+    assert not {port for pair in forwarded_ports(article).values() for port in pair} & taken

@@ -1,22 +1,27 @@
 import io
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from lab.errors import Conflict
+from lab.access import Access
+from lab.errors import CommandFailed, Conflict
 from lab.home import lab_home
 from lab.image.build import Built
 from lab.image.store import FILES, current_key, ensure_image, find_image, remove_image
 from lab.paths import private_dir
-from lab.providers import acceleration
+from lab.providers import acceleration, qemu_snapshots
 from lab.providers.acceleration import remembered
-from lab.providers.qemu_machines import Record, save
+from lab.providers.identity import LAB_KEY
+from lab.providers.qemu_machines import Record, monitor_socket, save
+from lab.providers.qemu_mold import KEPT
 from lab.providers.qemu_snapshots import QemuSnapshots
 from lab.steps import Steps
 from lab.topology import Topology
 from tests.conftest import Dirs
+from tests.fake_qmp import Refusal, qmp_server
 
 SNAPSHOTS = QemuSnapshots()
 
@@ -134,3 +139,71 @@ def test_after_a_new_start_of_this_machine_snapshots_still_fit(
     (dirs.cache / "acceleration.json").write_text(later.model_dump_json())
     assert circumstances(article) == first
     assert remembered() == verdict
+
+
+PAUSED: Mapping[str, Sequence[object]] = {
+    "query-status": [{"status": "paused", "running": False}],
+    "stop": [{}],
+}
+
+
+def test_all_machines_go_on_even_if_one_refuses(
+    programs: Path, article: Topology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_image()
+    home = lab_home("mine")
+    image = find_image(current_key())
+    assert image is not None
+    record = Record(
+        image=image.path,
+        built=image.manifest.created,
+        accelerator="tcg",
+        pace=1,
+        remark="",
+        ports={node.name: (1, 2) for node in article.nodes},
+    )
+    private_dir(home.path)
+    private_dir(home.runtime)
+    save(home, record)
+    monkeypatch.setattr(qemu_snapshots, "save_machine", lambda *args: None)
+    manager = {**PAUSED, "cont": [Refusal("Resetting the Virtual Machine is required")]}
+    with (
+        qmp_server(monitor_socket(home, "manager"), manager),
+        qmp_server(monitor_socket(home, "worker"), {**PAUSED, "cont": [{}]}) as worker,
+    ):
+        with pytest.raises(CommandFailed, match="the QEMU of manager refused cont"):
+            SNAPSHOTS.save(home, article, tmp_path)
+        assert worker.asked[-1][0] == "cont"
+        worker.asked.clear()
+        with pytest.raises(CommandFailed, match="the QEMU of manager refused cont"):
+            SNAPSHOTS.wake(home, article)
+        assert worker.asked[-1][0] == "cont"
+
+
+def test_a_port_of_before_that_is_taken_is_said_before_a_machine_starts(
+    programs: Path, article: Topology, tmp_path: Path
+) -> None:
+    build_image()
+    home = lab_home("mine")
+    private_dir(home.path)
+    saved = tmp_path / "saved"
+    for node in article.nodes:
+        (saved / node.name).mkdir(parents=True)
+        for name in KEPT:
+            (saved / node.name / name).touch()
+    for name in (LAB_KEY, f"{LAB_KEY}.pub"):
+        (saved / name).touch()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        access = Access(
+            host="127.0.0.1",
+            port=port,
+            user="root",
+            identity_file=tmp_path,
+            known_hosts=tmp_path,
+            entry=f"127.0.0.1:{port}",
+        )
+        earlier = {node.name: access for node in article.nodes}
+        with pytest.raises(Conflict, match=f"Port {port} of this machine"):
+            SNAPSHOTS.restore(home, article, saved, earlier, Steps(quiet=True))
+    assert not home.runtime.exists(), "nothing was started"

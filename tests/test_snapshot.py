@@ -14,6 +14,7 @@ import pytest
 from lab import snapshot
 from lab.errors import Conflict, PreflightFailed, UsageError
 from lab.home import Stage
+from lab.room import expect_room
 from lab.snapshot import (
     KEEP,
     MANIFEST,
@@ -23,7 +24,6 @@ from lab.snapshot import (
     Unusable,
     automatic,
     expect_name,
-    expect_room,
     key_of,
     named,
     read_snapshot,
@@ -386,6 +386,40 @@ def test_an_earlier_snapshot_stays_until_its_successor_is_complete(
     assert usable(store).manifest.lab == "other"
     assert not (path / "manager").exists()
     assert (path / "id_ed25519").read_bytes() == b"another"
+
+
+def test_an_earlier_snapshot_comes_back_if_its_successor_does_not_get_the_name(
+    store: Store, contents: Contents, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = usable(store)
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.name.startswith(".saving-"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make(store, contents)
+    assert usable(store) == before
+    assert [p.name for p in store.root.iterdir() if p.is_dir()] == ["mine"]
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_save_that_was_killed_while_it_replaced_another_loses_none(
+    store: Store, contents: Contents, saved: Path, *, replaced: bool
+) -> None:
+    before = usable(store)
+    saved.rename(store.root / ".replaced-mine")
+    if replaced:
+        # Made elsewhere and moved here, so that saving it did not tidy up.
+        other = Store(store.root.with_name("other"))
+        make(other, contents).rename(saved)
+    store.clear()
+    assert (usable(store) == before) == (not replaced)
+    assert [p.name for p in store.root.iterdir() if p.is_dir()] == ["mine"]
 
 
 def test_memory_that_was_never_written_to_takes_no_room(store: Store, contents: Contents) -> None:

@@ -100,6 +100,7 @@ def test_what_to_type_next_works_where_one_is(
         ("lab.reset -o xml", 2, "--output cannot be 'xml'"),
         ("lab.snapshot mine -o xml", 2, "--output cannot be 'xml'"),
         ("lab.snapshot --remove mine", 2, "There is no snapshot mine"),
+        ("lab.snapshot mine --remove old", 2, "Either save mine or remove old"),
         ("lab.restore mine", 2, "There is no snapshot mine"),
         ("lab.restore mine --name No_Good", 2, "'No_Good' cannot name a lab"),
         ("lab.restore No_Good", 2, "'No_Good' cannot name a snapshot"),
@@ -158,6 +159,25 @@ def test_what_cannot_be_meant_leaves_nothing_behind(
 ) -> None:
     assert invoke("lab.up", *words).exit_code == 2
     assert not dirs.state.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(27, "File too large"), "Error: File too large\n"),
+        (OSError(28, "No space left on device", "/x"), "Error: No space left on device: /x\n"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_its_words(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    def fail(wish: lifecycle.Wish, steps: object) -> None:
+        raise error
+
+    monkeypatch.setattr(lifecycle, "up", fail)
+    done = invoke("lab.up")
+    assert done.exit_code == 5
+    assert done.stderr.startswith(said)
 
 
 def test_an_empty_list(invoke: Invoke) -> None:

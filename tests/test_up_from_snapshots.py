@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 
 from lab import golden
-from lab.errors import LabError, ProviderFailed
+from lab.errors import Conflict, LabError, PreflightFailed, ProviderFailed
 from lab.home import LabHome, LabState, Stage, lab_home
 from lab.lifecycle import down, require_running
 from lab.providers import Machines
 from lab.snapshot import automatic
+from lab.steps import Steps
 from lab.topology import Topology
 from tests.conftest import Dirs
 from tests.fake_snapshots import FakeSnapshots
@@ -20,6 +21,7 @@ SECOND = replace(FULL, name="second")
 SAVE = "provider: save"
 BOOTED = ["provider: preflight", "provider: prepare", "provider: create"]
 """How a cold start begins that makes a machine to copy."""
+RESTORED = ["provider: preflight", "provider: restore"]
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_the_first_start_copies_one_machine_and_keeps_the_lab(
 def test_the_next_lab_starts_where_the_first_one_was(world: World, kept: Path) -> None:
     world.provider.pace = 3.0
     state = world.up(SECOND)
-    assert world.log == ["provider: restore"]
+    assert world.log == RESTORED
     assert (state.name, state.reached, origin(state)) == ("second", Stage.SERVICE, kept)
     assert world.provider.cluster.services == {"hello-a": 2}
     assert require_running("second").running
@@ -105,7 +107,7 @@ def test_a_lab_goes_on_from_the_nearest_snapshot(world: World, saves: FakeSnapsh
     world.log.clear()
     state = world.up(SECOND)
     assert world.log == [
-        "provider: restore",
+        *RESTORED,
         "manager: ping",
         "worker: ping",
         "manager: create hello-a",
@@ -137,8 +139,8 @@ def test_copies_that_hold_different_images_are_no_lab(
 ) -> None:
     multiply = saves.multiply
 
-    def forgetful(home: LabHome, topology: Topology, machine: Path) -> Machines:
-        machines = multiply(home, topology, machine)
+    def forgetful(home: LabHome, topology: Topology, machine: Path, steps: Steps) -> Machines:
+        machines = multiply(home, topology, machine, steps)
         world.provider.cluster.images.remove("worker")
         return machines
 
@@ -160,27 +162,76 @@ def test_cold_boots_every_machine(world: World, kept: Path) -> None:
 def test_a_copy_that_cannot_be_made_is_cleared_away_and_the_lab_starts_cold(
     world: World, kept: Path
 ) -> None:
+    before = (kept / "manifest.json").stat().st_ino
     world.fails_at("restore", LabError("QEMU did not start worker"))
     state = world.up(FULL)
     log = world.log
     assert log[:5] == [
-        "provider: restore",
+        *RESTORED,
         "provider: destroy",
-        "provider: preflight",
         "provider: prepare",
         "provider: multiply",
     ]
     assert "QEMU did not start worker: starting cold" in world.shown
-    assert f"deleting snapshot {kept.name}" in world.shown
     assert (state.reached, origin(state)) == (Stage.SERVICE, kept)
     assert log[-1] == SAVE, "it was kept anew"
+    assert (kept / "manifest.json").stat().st_ino != before
     world.recovers()
     world.log.clear()
     world.up(SECOND)
-    assert world.log == ["provider: restore"]
+    assert world.log == RESTORED
 
 
-def test_a_snapshot_another_lab_goes_back_to_is_not_deleted(
+def test_what_a_cold_start_fails_at_too_is_not_the_snapshots_fault(
+    world: World, kept: Path
+) -> None:
+    before = (kept / "manifest.json").stat().st_ino
+    world.provider.cluster.failing = {
+        "restore": LabError("QEMU did not start worker"),
+        "multiply": LabError("QEMU did not start worker either"),
+    }
+    with pytest.raises(LabError, match="worker either"):
+        world.up(FULL)
+    assert (kept / "manifest.json").stat().st_ino == before
+    world.recovers()
+    world.log.clear()
+    assert origin(world.up(FULL)) == kept
+    assert world.log == ["provider: preflight", "provider: destroy", "provider: restore"]
+
+
+@pytest.mark.parametrize(
+    "error", [Conflict("No 4 free ports"), PreflightFailed("qemu-img is not installed")]
+)
+def test_what_this_machine_lacks_is_said_at_once(
+    world: World, kept: Path, error: LabError
+) -> None:
+    world.fails_at("restore", error)
+    with pytest.raises(type(error)):
+        world.up(FULL)
+    assert "starting cold" not in world.shown
+    assert snapshots() == [kept]
+
+
+def test_sockets_are_looked_at_before_a_snapshot_is(
+    world: World, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_RUNTIME_DIR", str(tmp_path / ("r" * 90)))
+    with pytest.raises(PreflightFailed, match="too long a path for sockets"):
+        world.up(FULL)
+    assert "starting cold" not in world.shown
+    assert snapshots() == [kept]
+
+
+def test_copies_have_more_time_while_this_machine_is_crowded(
+    world: World, kept: Path, saves: FakeSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.warm.crowding", lambda: 3.0)
+    saves.numb = True
+    world.up(FULL)
+    assert "Waited 12ms for all 2 replicas to answer from everywhere" in world.shown
+
+
+def test_a_snapshot_another_lab_goes_back_to_is_not_replaced(
     world: World, saves: FakeSnapshots
 ) -> None:
     kept = origin(world.up(FULL))
@@ -189,7 +240,6 @@ def test_a_snapshot_another_lab_goes_back_to_is_not_deleted(
     world.log.clear()
     state = world.up(SECOND)
     assert "restore was refused: starting cold" in world.shown
-    assert f"deleting snapshot {kept.name}" not in world.shown
     assert SAVE not in world.log
     assert (kept / "manifest.json").stat().st_ino == before
     assert origin(state) == kept
@@ -228,7 +278,7 @@ def test_an_interrupted_copy_is_not_the_snapshots_fault(
     world.recovers()
     world.log.clear()
     assert world.up(FULL).reached is Stage.SERVICE
-    assert world.log == ["provider: restore"]
+    assert world.log == RESTORED
 
 
 def test_a_damaged_snapshot_is_named_and_replaced(world: World, kept: Path) -> None:
@@ -258,7 +308,7 @@ def test_a_lab_whose_machines_died_is_made_again_and_kept(world: World, kept: Pa
     world.provider.alive.clear()
     world.log.clear()
     assert origin(world.up(FULL)) == kept
-    assert world.log == ["provider: destroy", "provider: restore"]
+    assert world.log == ["provider: preflight", "provider: destroy", "provider: restore"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,8 @@ def command(body: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:  # `invoke lab.logs | head`
             forget_readers()
         except OSError as error:  # a full disk, a home directory that cannot be written
-            brief = f"{error.strerror or error}: {error.filename}"
+            place = f": {error.filename}" if error.filename is not None else ""
+            brief = f"{error.strerror or error}{place}"
             complain(message(LabError(brief, hint="invoke lab.doctor")), lab)
             sys.exit(LabError.exit_code)
 

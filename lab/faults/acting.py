@@ -8,6 +8,7 @@ from lab.errors import Conflict, NotReady, UsageError
 from lab.faults import journal
 from lab.faults.catalogue import FAULTS
 from lab.faults.journal import Command, Entry, Progress
+from lab.faults.lent import expect_own_machines
 from lab.faults.model import Fault, Injected, Leftover
 from lab.faults.patient import Patient, Shells, ready, shells_of
 from lab.faults.place import Place, fitting
@@ -31,12 +32,13 @@ def inject(
         shells: Opens the shells to the nodes.
 
     Raises:
-        UsageError: There is no such node, or the fault cannot be there.
+        UsageError: There is no such node, the fault cannot be there, or the hosts are lent.
         NotRunning: There is no such lab, or a machine of it is down.
         Conflict: An earlier injection was cut short and only a reset heals it.
         NotReady: It was done, and is not seen to bite.
     """
     found = lifecycle.require_running(name)
+    expect_own_machines(found.state)
     _expect_node(found.state, where.node if isinstance(where, Place) else where)
     with found.home.lock():
         patient = Patient(found.home, found.state, shells(found.home, found.state))
@@ -78,19 +80,19 @@ def heal(
     """Heal one fault, or all that are in the journal; return what was healed.
 
     A fault that is not in the journal is looked for in the nodes, and healed if it is there. One
-    that no command heals resets the lab, and with it heals all the others.
+    that no command heals resets the lab, and with it heals all the others; those the lab goes back
+    to are healed then.
 
     Raises:
         UsageError: There is no such node.
+        Conflict: The lab goes back to a fault that no command heals.
         NotRunning: There is no such lab, or a machine of it is down.
         NotReady: It is still there, or requests still fail.
     """
     home = lab_home(name)
     home.load()
     if any(not entry.heal for entry in _meant(home, fault, node)):
-        healed = tuple(map(str, journal.read(home)))
-        lifecycle.reset(name, steps)
-        return healed
+        return _heal_by_reset(home, fault, node, steps, shells)
     if fault is None and not journal.read(home):
         return ()
     found = lifecycle.require_running(name)
@@ -107,6 +109,24 @@ def heal(
             with steps.step("Verifying: requests through every node are answered"):
                 patient.await_answers()
         return tuple(map(str, entries))
+
+
+def _heal_by_reset(
+    home: LabHome, fault: Fault | None, node: str | None, steps: Steps, shells: Shells
+) -> tuple[str, ...]:
+    before = journal.read(home)
+    lifecycle.reset(home.name, steps)
+    left = _meant(home, fault, node)
+    if stuck := [str(entry) for entry in left if not entry.heal]:
+        raise Conflict(
+            f"No command takes {', '.join(stuck)} back, and the lab goes back to it",
+            details="it was injected when the snapshot was saved that the lab was restored from",
+            hint="invoke lab.down, then invoke lab.up; or invoke lab.restore another",
+        )
+    if left:
+        heal(home.name, fault, node, steps, shells=shells)
+    still = journal.read(home)
+    return tuple(str(entry) for entry in before if entry not in still)
 
 
 def leftovers(name: str, *, shells: Shells = shells_of) -> tuple[Leftover, ...]:

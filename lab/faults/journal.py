@@ -1,12 +1,12 @@
 """What is injected into a lab, written down on this machine before it is done.
 
 The journal is a file in the lab's directory, with the very commands that heal: after a crash they
-are all that is needed. It goes when the lab is removed, reset or restored, and so do the faults.
+are all that is needed. It goes where the faults go: away when the lab is removed or made anew, and
+into a snapshot, from which both come back.
 """
 
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -67,7 +67,7 @@ def read(home: LabHome) -> tuple[Entry, ...]:
     Raises:
         LabError: The journal cannot be read; the hint is what heals without it.
     """
-    file = _file(home)
+    file = home.faults
     try:
         return Journal.model_validate_json(file.read_bytes()).entries
     except (FileNotFoundError, NotADirectoryError):
@@ -97,8 +97,4 @@ def _others(home: LabHome, entry: Entry) -> tuple[Entry, ...]:
 
 
 def _write(home: LabHome, entries: tuple[Entry, ...]) -> None:
-    write_private(_file(home), Journal(entries=entries).model_dump_json(indent=2) + "\n")
-
-
-def _file(home: LabHome) -> Path:
-    return home.path / "faults.json"
+    write_private(home.faults, Journal(entries=entries).model_dump_json(indent=2) + "\n")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lab import lifecycle
 from lab.evidence import look, see_everything
+from lab.faults.lent import expect_own_machines
 from lab.home import Stage
 from lab.hops.situation import Situation
 from lab.machine import describe
@@ -56,12 +57,18 @@ class RunningLab:
 def ground(name: str, steps: Steps) -> Iterator[RunningLab]:
     """Give the running lab of a name; for an empty one, a lab of our own for as long as it takes.
 
+    A lab that was there before is reset in the end: what was tried last may still be in it.
+
     Raises:
+        UsageError: The lab's hosts are lent.
         LabError: There is no such lab, it does not run, or ours did not come up.
     """
     if name:
-        lifecycle.require_running(name)
-        yield RunningLab(name)
+        expect_own_machines(lifecycle.require_running(name).state)
+        try:
+            yield RunningLab(name)
+        finally:
+            lifecycle.reset(name, steps)
         return
     own = f"matrix-{os.getpid()}"
     try:

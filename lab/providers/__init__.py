@@ -12,7 +12,7 @@ from typing import Protocol
 
 from lab.access import Access
 from lab.errors import UsageError
-from lab.home import LabHome
+from lab.home import LabHome, LabState
 from lab.shell import Shell
 from lab.steps import Steps
 from lab.topology import Topology
@@ -63,7 +63,12 @@ class Snapshots(Protocol):
         """
 
     def restore(
-        self, home: LabHome, topology: Topology, directory: Path, earlier: Mapping[str, Access]
+        self,
+        home: LabHome,
+        topology: Topology,
+        directory: Path,
+        earlier: Mapping[str, Access],
+        steps: Steps,
     ) -> Machines:
         """Start copies of saved machines, all at the same moment, where those were saved.
 
@@ -74,21 +79,24 @@ class Snapshots(Protocol):
             topology: Its topology, which is that of the saved machines.
             directory: What ``save`` filled. It must not change while the copies live.
             earlier: How the lab was reached before, if it shall be reached so again; or empty.
+            steps: Tells what it waits for.
 
         Raises:
+            Conflict: Somebody else has a port at which the lab was reached before.
             LabError: It did not succeed; ``destroy`` clears away.
         """
 
     def shell(self, home: LabHome, node: str) -> AbstractContextManager[Shell]:
         """Open a shell on a machine at once, where ssh would take its time."""
 
-    def multiply(self, home: LabHome, topology: Topology, machine: Path) -> Machines:
+    def multiply(self, home: LabHome, topology: Topology, machine: Path, steps: Steps) -> Machines:
         """Start every node as a copy of one saved machine, under the node's own name.
 
         Args:
             home: The new lab.
             topology: Its topology; all its nodes have as much memory as the saved machine.
             machine: A node's directory in what ``save`` filled.
+            steps: Tells what it waits for.
 
         Raises:
             LabError: It did not succeed; ``destroy`` clears away.
@@ -109,8 +117,14 @@ class Provider(Protocol):
     def snapshots(self) -> Snapshots | None:
         """How its machines are saved and copied, if they can be."""
 
-    def preflight(self, topology: Topology) -> None:
-        """Raise PreflightFailed if this machine cannot carry the topology."""
+    def preflight(self, topology: Topology, lab: LabState | None = None) -> None:
+        """Raise PreflightFailed if this machine cannot carry the topology.
+
+        Args:
+            topology: What the lab should be.
+            lab: The lab that is to be made, anew perhaps: what is there of it is not in its way.
+                ``None`` for one nobody has named.
+        """
 
     def prepare(self, steps: Steps) -> None:
         """Make what all machines need and what takes its time, such as the image; if missing."""

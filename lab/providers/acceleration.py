@@ -2,13 +2,15 @@
 
 On a cloud machine /dev/kvm may exist, open and even run firmware while a Linux guest never
 prints a line (a PVM host does that). So the verdict comes from booting our own kernel; it is
-cached until the host's kernel, QEMU, our kernel or the device changes.
+cached until the host's kernel, QEMU, our kernel or the device changes. That a kernel did not boot
+is taken for an hour only: this machine may just have been busy.
 """
 
 import os
 import platform
 import shutil
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -24,19 +26,26 @@ from lab.version import version_of
 from lab.wait import wait_until
 
 KVM = Path("/dev/kvm")
+PROBE = "probe-"
 PROBE_S = 4.0
+DOUBTED_AFTER = timedelta(hours=1)
 PACE = {"kvm": 1.0, "tcg": 8.0}
 """Factor on every deadline. Emulation is 8 to 20 times slower; base deadlines are ample."""
 
 
 class Acceleration(BaseModel):
-    """The verdict: how machines run, why, and under which circumstances that was found."""
+    """The verdict: how machines run, why, and under which circumstances that was found.
+
+    ``until`` is when it is to be tried again, ``None`` if nothing but other circumstances can
+    change it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     accelerator: Literal["kvm", "tcg"]
     reason: str
     circumstances: str = ""
+    until: datetime | None = None
 
     @property
     def pace(self) -> float:
@@ -67,17 +76,20 @@ def choose(image: Image, steps: Steps) -> Acceleration:
     settled = settled_for(image)
     if settled is not None:
         return settled
-    obstacle = _obstacle()
+    _clear_away()
+    obstacle, until = _obstacle(), None
     if obstacle is None:
         with steps.step("Trying hardware acceleration with a real kernel"):
             obstacle = _try_kvm(image)
+        until = datetime.now(UTC) + DOUBTED_AFTER if obstacle else None
     verdict = Acceleration(
         accelerator="tcg" if obstacle else "kvm",
         reason=obstacle or "a Linux kernel booted on /dev/kvm",
         circumstances=_circumstances(image),
+        until=until,
     )
     private_dir(cache_dir())
-    write_private(_cache_file(), verdict.model_dump_json() + "\n")
+    write_private(cache_file(), verdict.model_dump_json() + "\n")
     return verdict
 
 
@@ -87,13 +99,15 @@ def settled_for(image: Image) -> Acceleration | None:
     if asked is not None:
         return asked
     known = remembered()
-    return known if known is not None and known.circumstances == _circumstances(image) else None
+    if known is None or known.circumstances != _circumstances(image):
+        return None
+    return known if known.until is None or datetime.now(UTC) < known.until else None
 
 
 def remembered() -> Acceleration | None:
     """Return the cached verdict, whatever it was found under; ``None`` if there is none."""
     try:
-        return Acceleration.model_validate_json(_cache_file().read_bytes())
+        return Acceleration.model_validate_json(cache_file().read_bytes())
     except (OSError, ValidationError):
         return None
 
@@ -111,7 +125,7 @@ def _obstacle() -> str | None:
 
 def _try_kvm(image: Image) -> str | None:
     """Boot the image's kernel under KVM; return what went wrong, ``None`` if it reached init."""
-    directory = private_dir(cache_dir() / f"probe-{os.getpid()}")
+    directory = private_dir(cache_dir() / f"{PROBE}{os.getpid()}")
     console = directory / "console"
     argv = kernel_argv(image.path, directory, "kvm")
     started = time.monotonic()
@@ -135,6 +149,14 @@ def _try_kvm(image: Image) -> str | None:
     return None
 
 
+def _clear_away() -> None:
+    """End and delete what killed probes left."""
+    for left in cache_dir().glob(f"{PROBE}*"):
+        if not Path("/proc", left.name.removeprefix(PROBE)).exists():
+            end(using(QEMU, left), grace_s=1)
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _circumstances(image: Image) -> str:
     try:
         device = KVM.stat()
@@ -145,5 +167,6 @@ def _circumstances(image: Image) -> str:
     return "|".join((boot, platform.release(), version_of(QEMU), image.manifest.kernel, seen))
 
 
-def _cache_file() -> Path:
+def cache_file() -> Path:
+    """Return where the verdict is remembered."""
     return cache_dir() / "acceleration.json"

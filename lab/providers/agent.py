@@ -12,6 +12,9 @@ from lab.providers.qmp import Monitor
 from lab.shell import CommandResult
 from lab.wait import wait_until
 
+GUEST_S = 60.0
+"""How long the agent may take to answer: it is a program of the guest, which may be emulated on a
+crowded host."""
 CLOCK_NS = 50_000_000
 CLOCK_TRIES = 5
 """How far a clock may be off after it was set, and how often it is set before that is taken."""
@@ -39,7 +42,7 @@ class AgentShell:
         )
         try:
             ended = wait_until(
-                lambda: self._agent.execute("guest-exec-status", started),
+                lambda: self._agent.execute("guest-exec-status", started, timeout_s=GUEST_S),
                 lambda status: bool(status["exited"]),
                 what=f"a command on {self._node} to end",
                 timeout_s=timeout_s,
@@ -75,7 +78,7 @@ def set_clock(agent: Monitor) -> None:
     for _ in range(CLOCK_TRIES):
         _tell_time(agent)
         asked = time.time_ns()
-        seen = agent.execute("guest-get-time")
+        seen = agent.execute("guest-get-time", timeout_s=GUEST_S)
         if asked - CLOCK_NS <= seen <= time.time_ns() + CLOCK_NS:
             return
 
@@ -88,7 +91,7 @@ def _tell_time(agent: Monitor) -> None:
     that complaint is the sign that the clock is set.
     """
     try:
-        agent.execute("guest-set-time", {"time": time.time_ns()})
+        agent.execute("guest-set-time", {"time": time.time_ns()}, timeout_s=GUEST_S)
     except CommandFailed as error:
         if "hardware clock" not in error.details:
             raise

@@ -9,12 +9,14 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from lab.access import Access, close_connections, render_ssh_config
 from lab.errors import CommandFailed, Conflict, LabError, ProviderFailed, UsageError
-from lab.home import LabHome
+from lab.home import LabHome, LabState
 from lab.image.recipe import NODE_TEST_ARCHIVE
 from lab.image.store import ensure_image
-from lab.inventory import Inventory
+from lab.inventory import HostSpec, Inventory
 from lab.openssh import OpenSshShell
 from lab.parallel import on_all
 from lab.paths import private_dir, write_private
@@ -47,11 +49,18 @@ class ExistingProvider:
     name = "existing"
     snapshots = None
 
-    def preflight(self, topology: Topology) -> None:  # noqa: ARG002 - hosts say what they are
-        """Raise PreflightFailed if a program is missing."""
+    def preflight(self, topology: Topology, lab: LabState | None = None) -> None:
+        """Raise for what is missing.
+
+        Raises:
+            PreflightFailed: A program is not installed.
+            UsageError: The hosts are not named, or are not the topology's nodes.
+        """
         for program in PROGRAMS:
             if find_program(program) is None:
                 raise missing(program)
+        if lab is not None:
+            _hosts(lab.inventory, topology)
 
     def prepare(self, steps: Steps) -> None:
         """Build the image: its archive of node-test is what the hosts get."""
@@ -63,8 +72,7 @@ class ExistingProvider:
         Raises:
             Conflict: A host belongs to a swarm, or is not what the topology says.
         """
-        inventory = _inventory(home)
-        access = _access(inventory, topology)
+        access = _access(home.load().inventory, topology)
         image = ensure_image(steps)
         private_dir(home.runtime)
         write_private(home.ssh_config, render_ssh_config(access, home.runtime, pace()))
@@ -74,7 +82,13 @@ class ExistingProvider:
                 found = dict(zip(access, on_all(tuple(access), _looker(home)), strict=True))
                 _refuse(found, topology)
             lent = {name: Lent.of(one) for name, one in found.items()}
-            _save(home, Record(access=access, lent=lent, service=topology.service.name))
+            record = Record(
+                access=access,
+                lent=lent,
+                service=topology.service.name,
+                addresses=tuple(str(node.address) for node in topology.nodes),
+            )
+            _save(home, record)
         with steps.step(f"Copying node-test to {names}"):
             on_all(tuple(access), lambda name: _hand_over(home, name, image.path))
         return Machines(access, pace(), f"existing hosts: {names}")
@@ -90,10 +104,9 @@ class ExistingProvider:
             return
         private_dir(home.runtime)
         write_private(home.ssh_config, render_ssh_config(record.access, home.runtime, pace()))
-        addresses = _addresses(home)
 
         def give_back(name: str) -> str:
-            script = giving_back(record.lent[name], record.service, addresses)
+            script = giving_back(record.lent[name], record.service, record.addresses)
             try:
                 wait_until(
                     lambda: succeed(OpenSshShell(name, home.ssh_config), script),
@@ -114,7 +127,7 @@ class ExistingProvider:
                 details="\n".join(failed),
                 hint=f"invoke lab.down --name {home.name}   (again, when they answer)",
             )
-        (home.path / "existing.json").unlink(missing_ok=True)
+        _file(home).unlink(missing_ok=True)
 
     def states(self, home: LabHome, topology: Topology) -> Mapping[str, MachineState]:
         """Return which hosts answer ssh; what they have of memory and disk is not ours."""
@@ -131,15 +144,10 @@ class ExistingProvider:
         return None
 
 
-def _inventory(home: LabHome) -> Inventory:
-    found = home.load().inventory
-    if found is None:
+def _hosts(inventory: Inventory | None, topology: Topology) -> dict[str, HostSpec]:
+    """Return the host of every node, in the topology's order."""
+    if inventory is None:
         raise UsageError("--provider existing needs to know the hosts", hint="--inventory FILE")
-    return found
-
-
-def _access(inventory: Inventory, topology: Topology) -> dict[str, Access]:
-    """Return how every node of the topology is reached, by the user's own ssh_config."""
     hosts = {host.name: host for host in inventory.hosts}
     wanted = [node.name for node in topology.nodes]
     if sorted(hosts) != sorted(wanted):
@@ -148,14 +156,21 @@ def _access(inventory: Inventory, topology: Topology) -> dict[str, Access]:
             details=f"hosts: {', '.join(hosts)}; nodes: {', '.join(wanted)}",
             hint="the same names in both",
         )
-    found = {}
-    for name in wanted:
-        host = hosts[name]
-        config = ("-F", inventory.ssh_config) if inventory.ssh_config else ()
-        said = run(("ssh", *config, "-G", host.target), timeout_s=10).stdout
-        port = topology.service.published_port
-        found[name] = access_from(said, host, port)
-    return found
+    return {name: hosts[name] for name in wanted}
+
+
+def _access(inventory: Inventory | None, topology: Topology) -> dict[str, Access]:
+    """Return how every node of the topology is reached, by the user's own ssh_config."""
+    hosts = _hosts(inventory, topology)
+    config = ("-F", inventory.ssh_config) if inventory and inventory.ssh_config else ()
+    port = topology.service.published_port
+
+    def reach(host: HostSpec) -> Access:
+        return access_from(
+            run(("ssh", *config, "-G", host.target), timeout_s=10).stdout, host, port
+        )
+
+    return {name: reach(host) for name, host in hosts.items()}
 
 
 def _looker(home: LabHome) -> Callable[[str], Found]:
@@ -195,10 +210,6 @@ def _hand_over(home: LabHome, name: str, image: Path) -> None:
         ) from error
 
 
-def _addresses(home: LabHome) -> tuple[str, ...]:
-    return tuple(str(node.address) for node in home.load().topology.nodes)
-
-
 def _answers(record: Record | None, name: str) -> bool:
     access = record.access.get(name) if record else None
     if access is None:
@@ -211,10 +222,22 @@ def _answers(record: Record | None, name: str) -> bool:
 
 
 def _load(home: LabHome) -> Record | None:
-    file = home.path / "existing.json"
-    return Record.model_validate_json(file.read_bytes()) if file.exists() else None
+    file = _file(home)
+    try:
+        return Record.model_validate_json(file.read_bytes()) if file.exists() else None
+    except (OSError, ValidationError) as error:
+        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise LabError(
+            f"What was noted of the hosts lent to lab {home.name} cannot be read",
+            details=f"{file}: {first}",
+            hint=f"on each of them: docker swarm leave --force; then here: rm {file}",
+        ) from error
 
 
 def _save(home: LabHome, record: Record) -> None:
     private_dir(home.path)
-    write_private(home.path / "existing.json", record.model_dump_json(indent=2) + "\n")
+    write_private(_file(home), record.model_dump_json(indent=2) + "\n")
+
+
+def _file(home: LabHome) -> Path:
+    return home.path / "existing.json"

@@ -59,13 +59,18 @@ class Lent(BaseModel):
 
 
 class Record(BaseModel):
-    """All hosts that are lent to a lab, noted before the first of them is changed."""
+    """All hosts that are lent to a lab, noted before the first of them is changed.
+
+    All that giving them back takes, so that it needs nothing else. ``addresses`` are those of the
+    lab's nodes: a swarm with another manager is none of ours.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     access: dict[str, Access]
     lent: dict[str, Lent]
     service: str
+    addresses: tuple[str, ...]
 
 
 def read_found(text: str, name: str) -> Found:

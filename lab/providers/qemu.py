@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.home import LabHome
+from lab.home import LabHome, LabState
 from lab.image.store import ensure_image
 from lab.process import ProcessId, end, find_program, missing, resident_mib, using
 from lab.providers import Machines, MachineState
@@ -35,7 +35,7 @@ class QemuProvider:
     name = "qemu"
     snapshots = QemuSnapshots()
 
-    def preflight(self, topology: Topology) -> None:  # noqa: ARG002 - any topology fits
+    def preflight(self, topology: Topology, lab: LabState | None = None) -> None:  # noqa: ARG002 - any topology fits
         """Raise PreflightFailed if a program is missing."""
         for program in PROGRAMS:
             if find_program(program) is None:
@@ -51,7 +51,7 @@ class QemuProvider:
         record = load(home)
         if record is None:
             acceleration = choose(image, steps)
-            with reserving():
+            with reserving(steps):
                 record = Record(
                     image=image.path,
                     built=image.manifest.created,

@@ -12,13 +12,14 @@ from lab.home import LabHome, lab_home, lab_names
 from lab.parallel import on_all
 from lab.paths import private_dir, write_private
 from lab.process import ProcessId, identify, is_alive, run
-from lab.providers.ports import choose_ports
+from lab.providers.ports import forwarded_ports
 from lab.providers.qemu_command import MachineSpec, Plugs, hub_argv, machine_argv
 from lab.topology import NodeSpec, Topology
 from lab.topology_rules import MANAGEMENT_SUBNET
 
 START_TIMEOUT_S = 30.0
-HUB = "hub"
+HUB = ".hub"
+"""No node has such a name."""
 
 
 class Record(BaseModel):
@@ -26,7 +27,7 @@ class Record(BaseModel):
 
     ``built`` is when the image was built that the disks are over. ``ports`` maps a node to its ssh
     port and its entry port; ``processes`` holds a process id and start time for every machine and,
-    under ``hub``, for the hub.
+    under ``HUB``, for the hub.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,17 +64,8 @@ def process_of(record: Record, name: str) -> ProcessId | None:
 def new_ports(topology: Topology) -> dict[str, tuple[int, int]]:
     """Return an ssh port and an entry port for every node, which no other lab has."""
     others = [load(lab_home(name)) for name in lab_names()]
-    taken = frozenset(
-        port
-        for record in others
-        if record is not None
-        for pair in record.ports.values()
-        for port in pair
-    )
-    count = len(topology.nodes)
-    ports = choose_ports(2 * count, taken)
-    # The published port's entries come first: `curl http://127.0.0.1:15000` is the manager.
-    return {node.name: (ports[count + i], ports[i]) for i, node in enumerate(topology.nodes)}
+    recorded = [pair for record in others if record is not None for pair in record.ports.values()]
+    return forwarded_ports(topology, frozenset(port for pair in recorded for port in pair))
 
 
 def machine_spec(

@@ -34,7 +34,7 @@ from lab.providers.identity import (
     make_identity,
 )
 from lab.providers.node_files import becoming
-from lab.providers.ports import reserving
+from lab.providers.ports import expect_free, reserving
 from lab.providers.qemu_command import QEMU, MachineSpec, Ram, mac, machine_argv
 from lab.providers.qemu_machines import (
     Record,
@@ -105,8 +105,8 @@ class QemuSnapshots:
                     interruptible=False,
                 )
             finally:
-                for machine in machines.values():
-                    machine.execute("cont")
+                # All of them, also if one refuses.
+                on_all(tuple(machines.values()), lambda m: m.execute("cont"), interruptible=False)
                 self._set_clocks(home, topology)
         for key in (LAB_KEY, f"{LAB_KEY}.pub"):
             copy_private(home.path / key, directory / key)
@@ -117,6 +117,7 @@ class QemuSnapshots:
         topology: Topology,
         directory: Path,
         earlier: Mapping[str, Access],
+        steps: Steps,
     ) -> Machines:
         """Start copies of saved machines; see ``Snapshots.restore``."""
         sources = {node.name: directory / node.name for node in topology.nodes}
@@ -126,16 +127,16 @@ class QemuSnapshots:
             own = private_dir(home.node_dir(name))
             for file in KEPT:
                 copy_private(source / file, own / file)
-        record = self._start_copies(home, topology, sources, _ports(earlier))
+        record = self._start_copies(home, topology, sources, _ports(earlier), steps)
         return Machines(access_of(home, record, host_keys(home)), record.pace, record.remark)
 
-    def multiply(self, home: LabHome, topology: Topology, machine: Path) -> Machines:
+    def multiply(self, home: LabHome, topology: Topology, machine: Path, steps: Steps) -> Machines:
         """Start every node as a copy of one machine; see ``Snapshots.multiply``."""
         image, _ = _expect_today()
         for node in topology.nodes:
             make_identity(home, topology, node, image.path)
         sources = {node.name: machine for node in topology.nodes}
-        record = self._start_copies(home, topology, sources, {})
+        record = self._start_copies(home, topology, sources, {}, steps)
         on_all(topology.nodes, lambda node: self._become(home, topology, node))
         return Machines(access_of(home, record, host_keys(home)), record.pace, record.remark)
 
@@ -159,10 +160,7 @@ class QemuSnapshots:
     def wake(self, home: LabHome, topology: Topology) -> None:
         """Let machines go on that a killed ``save`` left paused; see ``Snapshots.wake``."""
         end(using(QEMU, *(mold_socket(home, node.name) for node in topology.nodes)))
-        for node in topology.nodes:
-            with _monitor(home, node.name) as machine:
-                if machine.execute("query-status")["status"] in ("paused", "postmigrate"):
-                    machine.execute("cont")
+        on_all(topology.nodes, lambda node: _let_go_on(home, node), interruptible=False)
         self._set_clocks(home, topology)
 
     def _set_clocks(self, home: LabHome, topology: Topology) -> None:
@@ -196,10 +194,12 @@ class QemuSnapshots:
         topology: Topology,
         sources: Mapping[str, Path],
         ports: Mapping[str, tuple[int, int]],
+        steps: Steps,
     ) -> Record:
         """Start a copy for every node from its saved machine, and tell it where it is."""
         image, acceleration = _expect_today()
-        with reserving():
+        with reserving(steps):
+            expect_free(port for pair in ports.values() for port in pair)
             record = Record(
                 image=image.path,
                 built=image.manifest.created,
@@ -231,6 +231,12 @@ class QemuSnapshots:
                 await_migration(machine, node.name, timeout_s=MOVE_S)
             for machine in machines:
                 machine.execute("cont")
+
+
+def _let_go_on(home: LabHome, node: NodeSpec) -> None:
+    with _monitor(home, node.name) as machine:
+        if machine.execute("query-status")["status"] in ("paused", "postmigrate"):
+            machine.execute("cont")
 
 
 def _prepare_copy(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lab.access import Access
 from lab.errors import CommandFailed, PreflightFailed, ProviderFailed
-from lab.home import LabHome
+from lab.home import LabHome, LabState, lab_home
 from lab.image.store import ensure_image
 from lab.parallel import on_all
 from lab.paths import private_dir, write_private
@@ -50,13 +50,13 @@ class VagrantProvider:
     name = "vagrant"
     snapshots: Snapshots | None = None
 
-    def preflight(self, topology: Topology) -> None:
+    def preflight(self, topology: Topology, lab: LabState | None = None) -> None:
         """Raise PreflightFailed for the first thing that is missing."""
         own = wants_own_box(hypervisor())
         for program in (*PROGRAMS, *(IMAGE_PROGRAMS if own else ())):
             if find_program(program) is None:
                 raise missing(program)
-        for need in needs(topology):
+        for need in needs(topology, lab_prefix=prefix(lab_home(lab.name)) if lab else ""):
             if need.verdict == "bad":
                 raise PreflightFailed(f"{need.what}: {need.seen}", hint=need.fix)
 

@@ -201,16 +201,52 @@ def test_what_earlier_steps_print_is_kept_but_never_written_down(world: World) -
 SURGERY = fault(id="surgery", change=Change(inject=TWO.change.inject, present=TWO.change.present))
 
 
+def resets(world: World, monkeypatch: pytest.MonkeyPatch, saved: bytes = b"") -> list[str]:
+    """Let a reset do to the journal what it does: replace it by what was saved."""
+    reset: list[str] = []
+
+    def go_back(name: str, steps: Steps) -> None:
+        reset.append(name)
+        world.home.faults.unlink()
+        if saved:
+            world.home.faults.write_bytes(saved)
+
+    monkeypatch.setattr(lifecycle, "reset", go_back)
+    return reset
+
+
 def test_what_no_command_heals_resets_the_lab(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reset: list[str] = []
-    monkeypatch.setattr(lifecycle, "reset", lambda name, steps: reset.append(name))
+    reset = resets(world, monkeypatch)
     inject(world, "manager")
     acting.inject("article", SURGERY, None, QUIET, shells=world.open)
     healed = acting.heal("article", SURGERY, None, QUIET, shells=world.open)
     assert healed == ("two-files on manager", "surgery on worker")
     assert reset == ["article"]
+
+
+def test_what_a_reset_goes_back_to_is_healed_as_far_as_commands_can(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lab was saved under a name while it was broken, and restored from that."""
+    inject(world, "worker")
+    saved = world.home.faults.read_bytes()
+    reset = resets(world, monkeypatch, saved)
+    acting.inject("article", SURGERY, None, QUIET, shells=world.open)
+    healed = heal(world, everything=True)
+    assert healed == ("two-files on worker", "surgery on worker")
+    assert (reset, journal.read(world.home), files(world)) == (["article"], (), [])
+
+
+def test_what_a_reset_goes_back_to_and_no_command_heals_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acting.inject("article", SURGERY, None, QUIET, shells=world.open)
+    resets(world, monkeypatch, world.home.faults.read_bytes())
+    with pytest.raises(Conflict, match="surgery on worker back, and the lab goes back to it"):
+        heal(world, everything=True)
+    assert [str(entry) for entry in journal.read(world.home)] == ["surgery on worker"]
 
 
 def test_surgery_that_was_cut_short_or_done_by_hand_asks_for_a_reset(world: World) -> None:

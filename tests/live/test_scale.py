@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.lifecycle import require_running, scale
+from lab.lifecycle import require_running
 from lab.look import manager_engine
+from lab.scaling import scale
 from lab.session import LabSession
 from lab.steps import Steps
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lab.home import LabHome
 from lab.process import ProcessId, end, identify, is_alive
 from lab.providers import Provider, provider_named
 from lab.providers.vagrant import VagrantProvider
+from lab.providers.vagrant_needs import Need, needs
 from lab.steps import Steps
 from lab.topology import Topology
 from lab.topology_file import load_topology
@@ -54,6 +56,25 @@ def test_a_complete_machine_passes(
 ) -> None:
     provider.preflight(article)
     assert stand_ins.changes == []
+
+
+def test_what_a_lab_has_made_already_is_not_in_its_way(
+    stand_ins: StandIns,
+    provider: Provider,
+    lab: LabHome,
+    article: Topology,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def noted(topology: Topology, *, lab_prefix: str) -> Iterator[Need]:
+        asked.append(lab_prefix)
+        return needs(topology, lab_prefix=lab_prefix)
+
+    monkeypatch.setattr("lab.providers.vagrant.needs", noted)
+    provider.preflight(article, lab.load())
+    provider.preflight(article)
+    assert asked == [prefix(lab), ""]
 
 
 def test_what_is_missing_is_said_with_the_line_that_installs_it(

@@ -222,6 +222,36 @@ def test_a_file_that_is_no_topology_is_said_to_be_none(
 
 @needs_ruby
 @pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "memory_mib: 1024",
+            "memory: 1024",
+            "a node: expected name, role, address, memory_mib, found name, role, address, memory.",
+        ),
+        ("    memory_mib: 1024\n", "", "found name, role, address."),
+        ("nodes:", "machines:", "nodes: expected a list of nodes, found nothing."),
+        ("role: manager", "role: worker", "nodes: expected one with role manager, found none."),
+        ("  subnet: 192.168.56.0/24", "  net: 192.168.56.0/24", "link: expected a subnet"),
+    ],
+)
+def test_a_mistake_in_a_topology_is_said_in_one_line(
+    old: str, new: str, said: str, here: Place, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    text = default_topology_path().read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    done = evaluate(here.environment(LAB_TOPOLOGY=str(file)))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{file}: " in done.stderr
+    assert said in done.stderr
+    assert f"Try: invoke lab.up --provider vagrant --topology {file}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@needs_ruby
+@pytest.mark.parametrize(
     ("provider", "variables", "said"),
     [
         ("docker", {}, "libvirt or virtualbox, not on docker. Try: vagrant up --provider libvirt"),

@@ -18,21 +18,18 @@ class Lab
   # One machine. Its address is the one on the private link.
   Node = Struct.new(:name, :role, :address, :memory_mib, keyword_init: true)
 
-  attr_reader :root, :settings, :topology, :own_box, :prefix, :accelerated
+  attr_reader :root, :settings, :topology, :nodes, :own_box, :prefix, :accelerated
 
   def initialize(root, boxes: nil, env: ENV)
     @root = root
     @env = env
     @settings = JSON.parse(File.read(File.join(__dir__, "settings.json")))
     @topology = read_topology
+    @nodes = read_nodes
     # Two labs keep apart because the names of everything they have begin differently.
     @prefix = "sil-#{given('LAB_ID') || Digest::SHA256.hexdigest(root)[0, 8]}-"
     @accelerated = choice("LAB_ACCEL", %w[kvm tcg], File.writable?("/dev/kvm") ? "kvm" : "tcg") == "kvm"
     @own_box = choose_box(boxes.to_s)
-  end
-
-  def nodes
-    topology.fetch("nodes").map { |node| Node.new(**node.transform_keys(&:to_sym)) }
   end
 
   def manager
@@ -110,9 +107,7 @@ class Lab
   end
 
   def read_topology
-    wanted = given("LAB_TOPOLOGY") || settings.fetch("topology")
-    is_path = wanted.include?("/") || wanted.end_with?(".yaml", ".yml")
-    file = is_path ? wanted : File.join(root, "lab", "topologies", "#{wanted}.yaml")
+    file = topology_file
     refuse("There is no topology file #{file} (LAB_TOPOLOGY)") unless File.file?(file)
     found = YAML.safe_load(File.read(file))
     return found if found.is_a?(Hash) && found["apiVersion"] == API_VERSION
@@ -120,6 +115,29 @@ class Lab
     refuse("#{file} is no topology: expected apiVersion: #{API_VERSION}")
   rescue Psych::Exception => error
     refuse("#{file} is not YAML: #{error.message}")
+  end
+
+  def topology_file
+    wanted = given("LAB_TOPOLOGY") || settings.fetch("topology")
+    is_path = wanted.include?("/") || wanted.end_with?(".yaml", ".yml")
+    is_path ? wanted : File.join(root, "lab", "topologies", "#{wanted}.yaml")
+  end
+
+  # The machines. Only what would stop us is looked at: Python names every mistake in the file.
+  def read_nodes
+    rows, link = topology.values_at("nodes", "link")
+    wanted = Node.members.map(&:to_s)
+    mistake("link", "a subnet", link) unless link.is_a?(Hash) && link["subnet"].is_a?(String)
+    mistake("nodes", "a list of nodes", rows) unless rows.is_a?(Array) && rows.all?(Hash)
+    wrong = rows.find { |row| row.keys.map(&:to_s).sort != wanted.sort }
+    mistake("a node", wanted.join(", "), wrong.keys.join(", ")) if wrong
+    mistake("nodes", "one with role manager", "none") unless rows.any? { |row| row["role"] == "manager" }
+    rows.map { |row| Node.new(**row.transform_keys(&:to_sym)) }
+  end
+
+  def mistake(where, wanted, found)
+    refuse("#{topology_file}: #{where}: expected #{wanted}, found #{found || 'nothing'}. Try: " \
+           "invoke lab.up --provider vagrant --topology #{topology_file}")
   end
 
   # Our box, if it is to be used: what lab/image/box.py wrote into it, and its directory. The public
