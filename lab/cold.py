@@ -104,7 +104,7 @@ def _make_golden(
 
 
 def _reachable(home: LabHome, state: LabState, machines: Machines, steps: Steps) -> LabState:
-    steps.note(machines.remark)
+    steps.note(machines.remark, once=True)  # of the machine to copy, then of its copies
     state = state.model_copy(update={"access": dict(machines.access), "pace": machines.pace})
     home.save(state)
     write_private(home.ssh_config, render_ssh_config(state.access, home.runtime, state.pace))
