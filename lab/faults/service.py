@@ -47,12 +47,13 @@ FAULTS = (
         first="S1-replicas[{manager}]",
         role=Role.MANAGER,
         level=1,
-        # A program that takes longer to end than swarm watches it is updated everywhere; and as
-        # long as swarm tries again, what is seen depends on when one looks.
+        # Without a delay, and with a program that takes longer to end than swarm watches it, all
+        # replicas are updated; and as long as swarm tries again, what is seen depends on when.
         change=surgery(
             on_manager(
-                "docker service update --detach --update-monitor 5m --restart-delay 1s "
-                "--restart-max-attempts 2 --env-add PORT=none {service} >/dev/null"
+                "docker service update --detach --update-delay 5m --update-monitor 5m "
+                "--restart-delay 1s --restart-max-attempts 2 "
+                "--env-add PORT=none {service} >/dev/null"
             ),
             present=on_manager(
                 "docker service inspect {service} --format "
