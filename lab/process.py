@@ -133,7 +133,7 @@ def _expect_sign(program: "subprocess.Popen[str]", sign: Sign, stdin: str | None
         program.communicate(stdin, timeout=sign.within_s)
     except subprocess.TimeoutExpired as error:
         if sign.text.encode() not in (error.stdout or b""):
-            raise NotReady(f"nothing came back within {sign.within_s:g} s") from error
+            raise NotReady(f"nothing came back within {round(sign.within_s, 1):g} s") from error
 
 
 def become(argv: Sequence[str]) -> NoReturn:
