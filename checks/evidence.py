@@ -4,11 +4,10 @@ from checks.looking import Looking
 from checks.transport import ShellOverTestinfra, shell_to
 from lab import evidence, lifecycle
 from lab.diagnosis.words import Typed
-from lab.errors import CommandFailed, NotRunning
 from lab.hops.situation import Situation
 from lab.parallel import on_all
-from lab.process import run
-from lab.session import LabSession, open_lab, typed_for
+from lab.session import LabSession, open_lab, place_of, typed_for
+from lab.shell import succeed
 from lab.steps import Steps
 from lab.wait import Deadlines
 
@@ -58,21 +57,8 @@ class Evidence(Looking):
 
     def open_connections(self) -> None:
         """Connect to all nodes at once; see ``Looking.open_connections``."""
-
-        def connect(node: str) -> None:
-            try:
-                run(
-                    ("ssh", "-F", self.lab.ssh_config, node, "true"),
-                    timeout_s=max(10.0, self.lab.deadline(2)),
-                )
-            except CommandFailed as error:
-                raise NotRunning(
-                    f"{node} of lab {self.lab.name} does not answer ssh",
-                    details=str(error),
-                    hint="invoke lab.status; invoke lab.up",
-                ) from error
-
-        on_all(tuple(self.shells), connect)
+        place = place_of(self.lab)
+        on_all(tuple(place.shells.values()), lambda shell: succeed(shell, "true"))
 
     def reset(self) -> None:
         """Put the lab back to how it was made, and forget what was read of it.

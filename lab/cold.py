@@ -13,8 +13,8 @@ from lab.home import STAGES, LabHome, LabState, Stage
 from lab.node import Connect, Node
 from lab.parallel import on_all
 from lab.paths import private_dir, write_private
-from lab.process import last_lines
 from lab.providers import Machines, Provider, Snapshots, provider_named
+from lab.serial_console import last_words
 from lab.service import await_entries, deploy
 from lab.steps import Steps
 from lab.swarm import expect_same_image, form_swarm, prepare_all
@@ -104,7 +104,7 @@ def _make_golden(
 
 
 def _reachable(home: LabHome, state: LabState, machines: Machines, steps: Steps) -> LabState:
-    steps.note(machines.remark)
+    steps.note(machines.remark, once=True)  # of the machine to copy, then of its copies
     state = state.model_copy(update={"access": dict(machines.access), "pace": machines.pace})
     home.save(state)
     write_private(home.ssh_config, render_ssh_config(state.access, home.runtime, state.pace))
@@ -191,8 +191,4 @@ def _with_consoles(home: LabHome, state: LabState) -> Iterator[None]:
 
 
 def _console(home: LabHome, provider: Provider, node: str) -> str:
-    file = provider.console(home, node)
-    if file is None or not file.exists():
-        return f"{node} left no console output"
-    text = last_lines(file.read_text(errors="replace"), CONSOLE_LINES)
-    return f"last lines of its console ({file}):\n{text or '(nothing yet)'}"
+    return last_words(provider.console(home, node), node, lines=CONSOLE_LINES)

@@ -4,7 +4,7 @@ Everything here only looks and asks. The checks do it through testinfra, the com
 whatever shell is at hand; both get the same situation, and the same judges judge it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from ipaddress import IPv4Address
@@ -106,17 +106,21 @@ class Depth(IntEnum):
 
 
 def look_at_what_answers(
-    place: Place, depth: Depth = Depth.SENT
+    place: Place,
+    depth: Depth = Depth.SENT,
+    told: Callable[[Mapping[str, LabError]], None] = lambda _: None,
 ) -> tuple[Situation, dict[str, LabError]]:
     """Return the situation as far as it can be seen, and why each other node cannot be looked at.
 
     Probes between the nodes leave nothing behind; requests leave lines in the service's log.
+    ``told`` gets the second as soon as it is known, before anything is tried.
     """
     facts, silent = gather_willing(
         tuple(place.shells.values()),
         service=place.topology.service.name,
         timeout_s=max(30.0, place.deadline(8)),
     )
+    told(silent)
     answering = {node: shell for node, shell in place.shells.items() if node not in silent}
     return try_on(replace(place, shells=answering), facts, depth), silent
 

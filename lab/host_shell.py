@@ -18,11 +18,8 @@ from lab.inventory import HostSpec, Inventory
 from lab.parallel import on_all
 from lab.paths import private_dir, runtime_dir
 from lab.process import ProcessId, identify, is_alive, last_lines, run
-from lab.shell import CommandResult
+from lab.shell import TIME_IS_UP, CommandResult, framed, unframed
 
-BEGUN = "@@@ begun"
-ENDED = "@@@ ended "
-TIME_IS_UP = 124
 CONNECT_S = 10
 """How long a host may take to answer at all."""
 PERSIST_S = 60
@@ -56,28 +53,28 @@ class HostShell:
         """Run a command as root; see ``lab.shell.Shell.run``. The host itself ends it in time."""
         root = "sudo -n " if self.sudo else ""
         inner = f"{root}timeout -k 5 {timeout_s:g} sh -c {shlex.quote(_FROM_STDIN)}"
-        line = f"echo '{BEGUN}'; {inner}; printf '\\n{ENDED}%s\\n' $?"
         try:
             done = run(
-                (*self._ssh(), self.target, line), timeout_s=timeout_s + GRACE_S, stdin=command
+                (*self._ssh(), self.target, framed(inner)),
+                timeout_s=timeout_s + GRACE_S,
+                stdin=command,
             )
         except CommandFailed as error:
             raise self._unreachable(error.details) from error
-        # What a host says to everyone who logs in comes before ours.
-        _, begun, rest = done.stdout.partition(f"{BEGUN}\n")
-        stdout, _, code = rest.rpartition(f"\n{ENDED}")
-        if not begun or not code.strip().isdecimal():
+        ended = unframed(done.stdout)
+        if ended is None:
             raise NotRunning(
                 f"The connection to {self.node} broke",
                 details=last_lines(done.stderr or done.stdout, 3),
                 hint=f"{self.by_hand} true",
             )
-        if int(code) == TIME_IS_UP:
+        stdout, code = ended
+        if code == TIME_IS_UP:
             raise CommandFailed(
                 f"A command on {self.node} did not end within {timeout_s:.0f} s",
                 details=f"$ {command[:400]}",
             )
-        return CommandResult(command, int(code), stdout, done.stderr)
+        return CommandResult(command, code, stdout, done.stderr)
 
     def expect_root(self) -> None:
         """Connect, and make sure that commands run as root.

@@ -4,13 +4,12 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.errors import CommandFailed, NotRunning
-from lab.process import run
-from lab.shell import CommandResult
+from lab.errors import CommandFailed, NotReady, NotRunning
+from lab.process import Sign, last_lines, run
+from lab.serial_console import last_words
+from lab.shell import BEGUN, TIME_IS_UP, CommandResult, framed, unframed
 
-ENDED = "@@@ ended "
-TIME_IS_UP = 124
-"""The exit code of timeout(1)."""
+CONSOLE_LINES = 3
 GRACE_S = 15.0
 """How long ssh itself may take on top: a connection that nobody holds open yet."""
 
@@ -21,31 +20,49 @@ class OpenSshShell:
 
     The exit code comes with the output, because ssh's own would not tell a command that failed
     from a connection that did.
+
+    Attributes:
+        node: The node's name in the ssh_config.
+        config: The ssh_config.
+        answers_s: How long the node may take to begin a command, in seconds.
+        console: The file with its console output, if there is one.
     """
 
     node: str
     config: Path
+    answers_s: float = 60.0
+    console: Path | None = None
 
     def run(self, command: str, *, timeout_s: float = 60.0) -> CommandResult:
         """Run a command; see ``lab.shell.Shell.run``. The node itself ends it in time."""
-        line = f"timeout -k 5 {timeout_s:g} sh -c {shlex.quote(command)}"
+        inner = f"timeout -k 5 {timeout_s:g} sh -c {shlex.quote(command)}"
         try:
             done = run(
-                ("ssh", "-F", self.config, self.node, f"{line}; printf '\\n{ENDED}%s\\n' $?"),
+                ("ssh", "-F", self.config, self.node, framed(inner)),
                 timeout_s=timeout_s + GRACE_S,
+                sign=Sign(BEGUN, self.answers_s),
             )
+        except NotReady as error:
+            raise self._silent(error.brief) from error
         except CommandFailed as error:
-            raise NotRunning(
-                f"{self.node} does not answer ssh",
-                details=error.details[-300:],
-                hint="invoke lab.status",
-            ) from error
-        stdout, _, code = done.stdout.rpartition(f"\n{ENDED}")
-        if not code.strip().isdecimal():
+            raise self._silent(last_lines(error.details, 1)) from error
+        ended = unframed(done.stdout)
+        if ended is None:
             raise NotRunning(f"The connection to {self.node} broke", details=done.stderr[-300:])
-        if int(code) == TIME_IS_UP:
+        stdout, code = ended
+        if code == TIME_IS_UP:
             raise CommandFailed(
                 f"A command on {self.node} did not end within {timeout_s:.0f} s",
                 details=f"$ {command[:400]}",
             )
-        return CommandResult(command, int(code), stdout, done.stderr)
+        return CommandResult(command, code, stdout, done.stderr)
+
+    def _silent(self, seen: str) -> NotRunning:
+        lines = [seen]
+        if self.console is not None:
+            lines.append(last_words(self.console, self.node, lines=CONSOLE_LINES))
+        return NotRunning(
+            f"{self.node} does not answer ssh",
+            details="\n".join(lines),
+            hint="invoke lab.status, and if it stays so: invoke lab.reset",
+        )

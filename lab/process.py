@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import psutil
 
-from lab.errors import CommandFailed, PreflightFailed
+from lab.errors import CommandFailed, NotReady, PreflightFailed
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,14 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Sign:
+    """What a program must have written after some seconds; otherwise it is given up."""
+
+    text: str
+    within_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessId:
     """One process, told from a later one with the same number by its start time.
 
@@ -70,6 +78,7 @@ def run(
     timeout_s: float,
     stdin: str | None = None,
     env: Mapping[str, str] | None = None,
+    sign: Sign | None = None,
 ) -> Finished:
     """Run a program to its end and return what it wrote.
 
@@ -79,6 +88,7 @@ def run(
     Raises:
         PreflightFailed: The program is not installed.
         CommandFailed: It ended with another exit code than 0, or the time was up.
+        NotReady: It gave no ``sign`` of being on its way in time.
     """
     words = [str(word) for word in argv]
     log.debug("+ %s", shlex.join(words))
@@ -97,6 +107,9 @@ def run(
         raise missing(words[0]) from error
     try:
         with program, _ending_its_group(program.pid):
+            if sign is not None:
+                _expect_sign(program, sign, stdin)
+                stdin = None
             stdout, stderr = program.communicate(stdin, timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
         raise CommandFailed(
@@ -108,6 +121,19 @@ def run(
             details=f"+ {shlex.join(words)}\n{last_lines(stderr or stdout, 12)}",
         )
     return Finished(stdout, stderr)
+
+
+def _expect_sign(program: "subprocess.Popen[str]", sign: Sign, stdin: str | None) -> None:
+    """Wait for a program's sign of life; what it wrote so far is not lost by that.
+
+    Raises:
+        NotReady: It has not given it in time.
+    """
+    try:
+        program.communicate(stdin, timeout=sign.within_s)
+    except subprocess.TimeoutExpired as error:
+        if sign.text.encode() not in (error.stdout or b""):
+            raise NotReady(f"nothing came back within {round(sign.within_s, 1):g} s") from error
 
 
 def become(argv: Sequence[str]) -> NoReturn:

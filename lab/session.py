@@ -14,8 +14,12 @@ from lab.lifecycle import require_running
 from lab.machine import crowding
 from lab.node import Node, connected
 from lab.openssh import OpenSshShell
+from lab.providers import provider_named
 from lab.topology import Topology
 from lab.wait import Deadlines
+
+ANSWERS_S = 1.5
+"""How long real hardware may take to begin a command, its ssh connection included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,11 @@ class LabSession:
         return Deadlines(self.state.pace * crowding())
 
     @property
+    def answers_s(self) -> float:
+        """How long a node may take to begin a command, in seconds."""
+        return max(10.0, self.deadline(ANSWERS_S))
+
+    @property
     def published(self) -> Mapping[str, str]:
         """For each node the URL on this machine that enters the ingress through it."""
         return {node: f"http://{access.entry}" for node, access in self.state.access.items()}
@@ -59,7 +68,13 @@ class LabSession:
 
 def place_of(lab: LabSession) -> Place:
     """Return where evidence on a lab is looked for: its nodes, over the connections it keeps."""
-    shells = {node.name: OpenSshShell(node.name, lab.ssh_config) for node in lab.topology.nodes}
+    provider = provider_named(lab.state.provider)
+    shells = {
+        node.name: OpenSshShell(
+            node.name, lab.ssh_config, lab.answers_s, provider.console(lab.home, node.name)
+        )
+        for node in lab.topology.nodes
+    }
     return Place(lab.topology, shells, lab.published, lab.deadline)
 
 

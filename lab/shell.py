@@ -6,6 +6,11 @@ from typing import Protocol
 from lab.errors import CommandFailed
 from lab.process import last_lines
 
+BEGUN = "@@@ begun"
+ENDED = "@@@ ended "
+TIME_IS_UP = 124
+"""The exit code of timeout(1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
@@ -47,3 +52,18 @@ def succeed(shell: Shell, command: str, *, timeout_s: float = 60.0) -> str:
             hint=f"invoke lab.ssh {shell.node}",
         )
     return done.stdout
+
+
+def framed(command: str) -> str:
+    """Return a line that runs a command, and tells that it has begun and how it ended."""
+    return f"echo '{BEGUN}'; {command}; printf '\\n{ENDED}%s\\n' $?"
+
+
+def unframed(text: str) -> tuple[str, int] | None:
+    """Return what a framed command wrote, and its exit code; None if it did not come to its end.
+
+    What a host says to everyone who logs in comes before it.
+    """
+    _, begun, rest = text.partition(f"{BEGUN}\n")
+    stdout, _, code = rest.rpartition(f"\n{ENDED}")
+    return (stdout, int(code)) if begun and code.strip().isdecimal() else None

@@ -51,6 +51,7 @@ class Steps:
     ) -> None:
         self._console = PatientConsole(file=stream or sys.stderr, highlight=False, quiet=quiet)
         self._phases: list[Phase] = []
+        self._notes: set[str] = set()
         self._record = record or (lambda _: None)
         self._progress: Progress | None = None
 
@@ -87,8 +88,11 @@ class Steps:
                     f"    {outcome}: {title} ({took})", soft_wrap=True, markup=False
                 )
 
-    def note(self, text: str) -> None:
-        """Say something in passing, between or within steps."""
+    def note(self, text: str, *, once: bool = False) -> None:
+        """Say something in passing, between or within steps; ``once``: not if it was said."""
+        if once and text in self._notes:
+            return
+        self._notes.add(text)
         self._record(Phase(text, 0, "note"))
         (self._progress.console if self._progress else self._console).print(
             f"   {text}", soft_wrap=True, markup=False

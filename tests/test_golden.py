@@ -55,6 +55,12 @@ def test_one_machine_is_made_for_all_labs(world: World, machine: Path) -> None:
     assert golden.store().names() == (machine.name,)
 
 
+def test_how_machines_run_is_told_once(world: World, saves: FakeSnapshots) -> None:
+    world.up(WISH)
+    assert "provider: multiply" in world.log
+    assert world.shown.count("no machine at all") == 1
+
+
 def test_it_is_one_machine_of_the_topology(world: World, machine: Path) -> None:
     manifest = read_snapshot(machine).manifest
     assert set(manifest.files) == {"node/devices", "services"}

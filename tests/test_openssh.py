@@ -1,6 +1,7 @@
 """The shell over ``ssh -F``: a program of ours plays ssh and runs the line here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,28 @@ def test_a_connection_that_breaks_is_no_result(plays_ssh: Callable[[str], OpenSs
     shell = plays_ssh("echo half an answer")
     with pytest.raises(NotRunning, match="connection to worker broke"):
         shell.run("true")
+
+
+def test_a_node_that_does_not_begin_is_told_soon(
+    plays_ssh: Callable[[str], OpenSshShell], tmp_path: Path
+) -> None:
+    console = tmp_path / "console.log"
+    console.write_text("booting\n\nworker login:\n")
+    shell = replace(plays_ssh("exec sleep 30"), answers_s=0.3, console=console)
+    with pytest.raises(NotRunning, match="worker does not answer ssh") as caught:
+        shell.run("true", timeout_s=60)
+    assert caught.value.details == (
+        "nothing came back within 0.3 s\n"
+        f"last lines of its console ({console}):\nbooting\nworker login:"
+    )
+    assert "invoke lab.reset" in caught.value.hint
+
+
+def test_a_node_that_has_begun_may_take_its_time(
+    plays_ssh: Callable[[str], OpenSshShell],
+) -> None:
+    shell = replace(plays_ssh('exec sh -c "$4"'), answers_s=0.3)
+    assert shell.run("echo early; sleep 1; echo late", timeout_s=10).stdout == "early\nlate\n"
 
 
 def test_the_node_ends_what_takes_too_long(plays_ssh: Callable[[str], OpenSshShell]) -> None:

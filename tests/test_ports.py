@@ -80,8 +80,8 @@ def test_who_waits_is_told_for_whom(dirs: Dirs) -> None:
     waits = Event()
 
     class Watched(Steps):
-        def note(self, text: str) -> None:
-            super().note(text)
+        def note(self, text: str, *, once: bool = False) -> None:
+            super().note(text, once=once)
             waits.set()
 
     def second() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import CommandFailed, PreflightFailed
+from lab.errors import CommandFailed, NotReady, PreflightFailed
 from lab.process import (
     Finished,
     ProcessId,
+    Sign,
     become,
     end,
     identify,
@@ -56,6 +57,20 @@ def is_gone(pid: int) -> bool:
 
 def test_what_a_program_wrote_comes_back() -> None:
     assert run(["sh", "-c", "echo out; echo err >&2"], timeout_s=5) == Finished("out\n", "err\n")
+
+
+def test_a_program_that_gives_no_sign_is_given_up() -> None:
+    began = time.monotonic()
+    with pytest.raises(NotReady, match=r"nothing came back within 0\.2 s"):
+        run(["sh", "-c", "echo other; exec sleep 30"], timeout_s=60, sign=Sign("begun", 0.2))
+    assert time.monotonic() - began < 10
+
+
+def test_a_sign_is_part_of_what_a_program_wrote() -> None:
+    slow = ["sh", "-c", "read word; echo begun; sleep 0.5; echo $word"]
+    sign = Sign("begun", 0.2)
+    assert run(slow, timeout_s=9, stdin="end\n", sign=sign).stdout == "begun\nend\n"
+    assert run(["echo", "at once"], timeout_s=9, sign=sign).stdout == "at once\n"
 
 
 def test_a_program_reads_what_it_is_given_and_nothing_else() -> None:

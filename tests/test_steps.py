@@ -26,6 +26,14 @@ def test_without_a_terminal_every_event_is_one_plain_line(screen: io.StringIO) -
     )
 
 
+def test_what_is_to_be_said_once_is_not_said_again(screen: io.StringIO) -> None:
+    steps = Steps(screen)
+    for text in ("slow", "slow", "fast"):
+        steps.note(text, once=True)
+    steps.note("slow")
+    assert screen.getvalue() == "   slow\n   fast\n   slow\n"
+
+
 def test_a_step_that_fails_says_so_and_passes_the_error_on(screen: io.StringIO) -> None:
     steps = Steps(screen)
     with pytest.raises(CommandFailed), steps.step("Trying"):

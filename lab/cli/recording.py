@@ -63,10 +63,10 @@ def capture(
     steps = Steps()
     with steps.step("Looking at all nodes"):
         situation, silent = look_at_what_answers(place_of(lab), Depth.RULES)
-    scene = Scene(lab.name, place_of(lab), situation, tuple(silent))
+    scene = Scene(lab.name, place_of(lab), situation, silent)
     where = chosen(points(situation), at)
     catch, sent = record(scene, request, where, steps, count=how_many)
-    made = Record(lab.name, target, catch, sent, scene.silent)
+    made = Record(lab.name, target, catch, sent, tuple(silent))
     _write(target, write_pcapng(catch.recordings(), made.remark))
     if as_json:
         report.print_json(SCHEMA, content(made))

@@ -146,7 +146,7 @@ def trace(
     from lab.session import open_lab, place_of
 
     place = place_of(open_lab(looked_at.name))
-    seen = take(Scene(looked_at.name, place, situation, tuple(silent)), request, steps)
+    seen = take(Scene(looked_at.name, place, situation, silent), request, steps)
     _show_live(seen, way, form)
     if not seen.answered:
         sys.exit(SOMETHING_IS_BROKEN)

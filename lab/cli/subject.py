@@ -52,7 +52,7 @@ def subject(lab_name: str, wish: Wish | None) -> Iterator[Subject]:
             lab.name,
             lab.topology,
             typed_for(lab),
-            lambda depth: look_at_what_answers(place, depth),
+            lambda depth: look_at_what_answers(place, depth, _tell_silent),
         )
         return
     steps = Steps()
@@ -69,3 +69,9 @@ def subject(lab_name: str, wish: Wish | None) -> Iterator[Subject]:
         yield Subject(
             hosts.name, hosts.place.topology, hosts.typed, look, hosts.notes, hosts.statement
         )
+
+
+def _tell_silent(silent: Mapping[str, LabError]) -> None:
+    """Say on stderr at once who cannot be looked at: trying the others takes its time."""
+    for node, error in silent.items():
+        Steps().note(f"{node} cannot be looked at: {error.brief}; going on without it")

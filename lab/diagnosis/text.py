@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from lab.diagnosis.model import BrokenHop, Diagnosis, Silent, Walk, name_of
-from lab.diagnosis.words import Typed, folded, one_by_one
+from lab.diagnosis.words import Typed, enumerated, folded, one_by_one
 from lab.hops.situation import NOT_YET
 from lab.hops.verdict import Hop, Verdict
 
@@ -38,9 +38,9 @@ def headline(diagnosis: Diagnosis) -> str:
     silent = [f"{node.node} (cannot be looked at)" for node in diagnosis.silent]
     places = [*silent, *broken]
     if not places:
-        entries = " and ".join(walk.entry for walk in diagnosis.walks)
+        entries = enumerated([walk.entry for walk in diagnosis.walks])
         asked = "as far as was asked, " if diagnosis.unasked else ""
-        return f"WHOLE: {asked}every hop holds, whichever way in: {entries}"
+        return _filled(f"WHOLE: {asked}every hop holds, whichever way in: {entries}")
     if broken and not silent and diagnosis.broken[0].verdict.found.startswith(NOT_YET):
         step = diagnosis.broken[0].verdict.found.removeprefix(NOT_YET)
         return _filled(

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Typed = Callable[[str, str], str]
 """Turns a node and a command for its root shell into what a person types here."""
@@ -34,6 +34,12 @@ def through_invoke(node: str, command: str, *, manager: str = "manager", option:
 def as_root_on(node: str, command: str) -> str:
     """Return what to type where no lab is known: ``on worker: ip route``."""
     return f"on {node}: {command}"
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """Return names as in a sentence: ``manager, worker1 and worker2``."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def one_by_one(command: str) -> tuple[str, ...]:

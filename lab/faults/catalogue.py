@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 
 from lab.errors import UsageError
-from lab.faults import cluster, fabric, host, sandbox, sandbox_ways, task
+from lab.faults import cluster, fabric, host, sandbox, sandbox_ways, service, task
 from lab.faults.model import Fault
 from lab.hops.verdict import Hop
 
@@ -11,6 +11,7 @@ FAULTS: tuple[Fault, ...] = tuple(
     sorted(
         (
             *cluster.FAULTS,
+            *service.FAULTS,
             *host.FAULTS,
             *sandbox.FAULTS,
             *sandbox_ways.FAULTS,

@@ -1,4 +1,4 @@
-"""Faults of hops "cluster" and "service": the swarm, its nodes, and what it was asked to run."""
+"""Faults of hop "cluster": the swarm and its nodes."""
 
 from lab.faults.changes import commands, on_manager, surgery
 from lab.faults.model import Answers, Change, Fault, On, Requests, Role, Shown, Step
@@ -10,14 +10,7 @@ FORGOTTEN = (
     *("C8-gossip", "S7-same-service", "B5-backends"),
     *("F4-neighbours", "F5-fdb", "T3-address"),
 )
-UNLOGGED = (
-    "curl -s --max-time 5 -H 'X-Request-Id: unlogged' http://127.0.0.1:{port}/ | "
-    "grep -q unlogged && sleep 1 && "
-    "! docker service logs --tail 20 {service} 2>&1 | grep -q unlogged"
-)
 NEWER = "docker info --format '{{.ServerVersion}}' | grep -q '^29[.]8'"
-NO_IMAGE = "docker image inspect {image}"
-HIDDEN = "fault-image-missing"
 EVERYWHERE = ("R1-inside", "R2-outside")
 
 
@@ -54,6 +47,7 @@ FAULTS = (
         ),
         source=moby(30972),
         later=FORGOTTEN,
+        because="nodes that do not hear each other for some seconds forget each other's tasks",
         felt=("C7-reach",),
     ),
     Fault(
@@ -76,6 +70,7 @@ FAULTS = (
             *("F4-neighbours[{node}]", "F5-fdb[{node}]"),
         ),
         later=FORGOTTEN,
+        because="this node forgets the tasks of those it has not heard from for some seconds",
         felt=("C7-reach", "R4-even"),
     ),
     Fault(
@@ -210,6 +205,7 @@ FAULTS = (
         source=moby(26563),
         also=("C1-member[{node}]",),
         later=FORGOTTEN,
+        because="gossip gives up a silent node in its own time, swarm by the heartbeat",
     ),
     Fault(
         id="advertise-nat",
@@ -238,6 +234,7 @@ FAULTS = (
         # The node it was before is still a member, and down.
         also=("C3-roles[{manager}]",),
         later=FORGOTTEN,
+        because="gossip for that address comes back to its sender; nodes give it up in time",
     ),
     Fault(
         id="ingress-removed",
@@ -261,108 +258,5 @@ FAULTS = (
             ),
         ),
         source=moby(33420),
-    ),
-    Fault(
-        id="scaled-down",
-        title="somebody has scaled the service down",
-        symptom="one replica answers everything; `docker service ls` shows 1/1",
-        hop=Hop.SERVICE,
-        first="S1-replicas[{manager}]",
-        role=Role.MANAGER,
-        level=1,
-        change=surgery(
-            on_manager("docker service scale --detach {service}=1 >/dev/null"),
-            present=on_manager("docker service ls --filter name={service} | grep -q '/1 '"),
-        ),
-        bites=Requests(Answers.ONE),
-        source=MEASURED,
-    ),
-    Fault(
-        id="app-crashes",
-        title="the program ends as soon as it is started",
-        symptom="one replica answers everything; of the other, task after task fails",
-        hop=Hop.SERVICE,
-        first="S1-replicas[{manager}]",
-        role=Role.MANAGER,
-        level=1,
-        change=surgery(
-            on_manager("docker service update --detach --env-add PORT=none {service} >/dev/null"),
-            present=on_manager(
-                "docker service inspect {service} --format "
-                "'{{json .Spec.TaskTemplate.ContainerSpec.Env}}' | grep -q PORT=none"
-            ),
-        ),
-        bites=Shown(
-            "a task has failed",
-            on_manager(
-                "docker service ps {service} --format '{{.CurrentState}}' | grep -q Failed"
-            ),
-        ),
-        source=MEASURED,
-    ),
-    Fault(
-        id="image-missing",
-        title="a node does not have the service's image",
-        symptom="nothing yet: the next replica that is placed there is rejected",
-        hop=Hop.SERVICE,
-        first="S3-image[{node}]",
-        role=Role.WORKER,
-        level=2,
-        change=commands(
-            inject=f"docker tag {{image}} {HIDDEN} && docker rmi --no-prune {{image}} >/dev/null",
-            present=f"! {NO_IMAGE} >/dev/null 2>&1",
-            heal=f"{NO_IMAGE} >/dev/null 2>&1 || docker tag {HIDDEN} {{image}}; "
-            f"docker rmi --no-prune {HIDDEN} >/dev/null 2>&1 || :",
-        ),
-        bites=Shown(
-            "no container of it can be made there",
-            Step("docker create --pull never {image} 2>&1 | grep -q 'No such image'"),
-        ),
-        source=MEASURED,
-    ),
-    Fault(
-        id="wrong-target-port",
-        title="the service is published with a wrong target port",
-        symptom="every request is refused, through every node",
-        hop=Hop.SERVICE,
-        first="S4-port[{manager}]",
-        also=("T1-redirect[{slots}]",),
-        role=Role.MANAGER,
-        level=1,
-        change=surgery(
-            on_manager(
-                "docker service update --quiet --publish-rm {target} "
-                "--publish-add {port}:3001 {service} >/dev/null"
-            ),
-            present=on_manager(
-                "docker service inspect {service} --format '{{json .Spec.EndpointSpec.Ports}}' | "
-                "grep -q ':3001,'"
-            ),
-        ),
-        bites=Requests(Answers.REFUSED),
-        source=MEASURED,
-        felt=EVERYWHERE,
-    ),
-    Fault(
-        id="log-lost",
-        title="the service writes no log",
-        symptom="all requests are answered, and `docker service logs` shows nothing",
-        hop=Hop.TRAFFIC,
-        first="R5-log[{nodes}]",
-        role=Role.MANAGER,
-        level=2,
-        change=surgery(
-            on_manager("docker service update --quiet --log-driver none {service} >/dev/null"),
-            present=on_manager(
-                "docker service inspect {service} --format "
-                "'{{json .Spec.TaskTemplate.LogDriver}}' | grep -q none"
-            ),
-        ),
-        bites=Shown(
-            "a request is answered, and leaves no line in `docker service logs`",
-            on_manager(UNLOGGED),
-        ),
-        source=MEASURED,
-        felt=("R5-log",),
     ),
 )

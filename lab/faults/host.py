@@ -254,7 +254,9 @@ FAULTS = (
         level=2,
         change=surgery(
             on_manager("docker swarm join-token --quiet worker", keep="token"),
+            on_manager("docker node ls --quiet --filter name={node}", keep="former"),
             Step("docker swarm leave --force >/dev/null"),
+            on_manager("docker node rm --force {former} >/dev/null"),
             Step(
                 "docker network disconnect --force docker_gwbridge gateway_ingress-sbox "
                 "2>/dev/null; docker network rm docker_gwbridge >/dev/null"

@@ -112,7 +112,8 @@ class Fault:
             template; where it stands for several, the first one in path order is meant.
         tie: Why any of several may be named first; empty where only the first one is right.
         also: Further verdicts on facts that fail with it, because they look at the same thing.
-        later: Checks on facts that fail as well when it lasts, or where machines are slow.
+        later: Checks on facts that fail as well once something has given up that nothing ends
+            at a set time, so that both is right; where there are any, ``because`` says what.
         felt: Checks that try something and fail because of it.
         role: Where it can be.
         level: 1 shows at once to one command, 2 takes a look at the right place, 3 is subtle.
@@ -133,6 +134,7 @@ class Fault:
     source: str
     also: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
+    because: str = ""
     felt: tuple[str, ...] = ()
     tie: str = ""
 

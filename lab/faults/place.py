@@ -246,6 +246,7 @@ VALUES: Mapping[str, Callable[[Place], str]] = {
     "target": lambda p: str(p.situation.target),
     "service": lambda p: p.situation.topology.service.name,
     "image": lambda p: p.situation.topology.service.image,
+    "replicas": lambda p: str(p.situation.topology.service.replicas),
     "vip": lambda p: str(p.situation.vip()),
     "manager_address": lambda p: str(p.situation.topology.manager.address),
     "address": lambda p: str(p.situation.spec(p.node).address),

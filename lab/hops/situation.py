@@ -37,17 +37,16 @@ class Blocked(Exception):
         self.found = found
         self.owner = owner
         self.cause = cause
-        self.see = see
-        self.see_on_manager = see_on_manager
+        self.see, self.see_on_manager = see, see_on_manager
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
     """A lab at one moment, and what it should be; or somebody's own hosts.
 
-    ``reach`` and ``traffic`` are None when nothing was tried: judges that need them then raise
+    ``reach`` and ``traffic`` are None when nothing was tried: judges then raise
     ``FactUnavailable``. ``strangers`` are the addresses of members that nobody gave us to look
-    at. ``left_out`` says of checks why they are not asked here: by id, or by ``ID@SUBJECT``.
+    at. ``left_out`` says why checks are not asked here, by id or by ``ID@SUBJECT``.
     """
 
     cluster: ClusterFacts
@@ -154,17 +153,10 @@ class Situation:
         """Return a node's facts, once it publishes the service's port: as long as a task runs.
 
         Raises:
-            Blocked: No task runs; dockerd then takes the port's rules away on every node.
+            Blocked: No task runs behind the mesh; dockerd then takes the port's rules away.
         """
         found = self.published(name)
-        if not self.cluster.backend_addresses:
-            raise Blocked(
-                "no task of the service runs, so no node publishes its port",
-                owner="S1-replicas",
-                cause="the program ends as soon as it is started, or no node may run it",
-                see=f"docker service ps --no-trunc {self.topology.service.name}",
-                see_on_manager=True,
-            )
+        self._expect_backends()
         return found
 
     def bridge(self, name: str) -> DockerNetwork:
@@ -303,7 +295,6 @@ class Situation:
             Blocked: Nothing runs there; the finding holds the last task's error.
         """
         self.service()
-        name = self.topology.service.name
         mine = [task for task in self.cluster.tasks if task.slot == slot]
         running = next((task for task in mine if task.is_running), None)
         if running is not None:
@@ -314,7 +305,7 @@ class Situation:
             owner="S1-replicas",
             cause="it was killed and swarm is starting another, its program ends, its image is "
             "missing on the node, or no node is free",
-            see=f"docker service ps --no-trunc {name}",
+            see=f"docker service ps --no-trunc {self.topology.service.name}",
             see_on_manager=True,
         )
 
@@ -385,11 +376,25 @@ class Situation:
         services = self.ingress(name).services
         found = next((s for s in services if s.name == wanted), None)
         if found is None:
-            known = ", ".join(s.name for s in services)
+            self._expect_backends()
+            known = ", ".join(s.name for s in services) or "no service"
             raise Blocked(
-                f"this node never learned of {wanted}; it knows: {known or 'no service'}",
+                f"this node never learned of {wanted}; it knows: {known}",
                 owner="S7-same-service",
                 cause="gossip on 7946 tcp and udp is cut between this node and the tasks' nodes",
                 see="docker network inspect --verbose ingress",
             )
         return found
+
+    def _expect_backends(self) -> None:
+        """Raise Blocked if swarm itself has no task for the published port to lead to."""
+        if self.cluster.backend_addresses:
+            return
+        running = self.cluster.running_tasks
+        raise Blocked(
+            f"no task {'is on the ingress network' if running else 'runs'}: no port is published",
+            owner="S4-port" if running else "S1-replicas",
+            cause="the program ends as soon as it is started, no node may run it, or mode=host",
+            see=f"docker service ps --no-trunc {self.topology.service.name}",
+            see_on_manager=True,
+        )

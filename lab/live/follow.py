@@ -1,8 +1,9 @@
 """From what each station shows to how far the request was seen. Pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from lab.errors import LabError
 from lab.hops.observations import THIS_MACHINE
 from lab.hops.situation import Situation
 from lab.live import way_in, way_on
@@ -21,11 +22,11 @@ from lab.units import format_duration
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Where and when the request was made, as far as packets do not say it."""
+    """Where and when the request was made, and why nodes were not looked at, by name."""
 
     lab: str
     made: str
-    silent: tuple[str, ...]
+    silent: Mapping[str, LabError] = field(default_factory=dict)
 
 
 def follow(situation: Situation, catch: Catch, asked: Asked, taken: Taken) -> Live:
@@ -242,8 +243,9 @@ def _notes(catch: Catch, mark: Mark | None, taken: Taken, nodes: frozenset[str])
         yield f"recognised by {mark.known_by}; followed by its first sequence number"
     for point, why in catch.deaf.items():
         yield f"not observed: {point.node}: {point}: {why}"
-    for node in taken.silent:
-        yield f"not observed: anything on {node}, which does not answer"
+    for node, error in taken.silent.items():
+        seen = " ".join(error.details.split())
+        yield f"not observed: anything on {node}: {error.brief}: {seen}. Try: {error.hint}"
     clocks = catch.clocks
     if len(nodes) < 2:
         return  # all times are of one clock

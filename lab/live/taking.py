@@ -1,9 +1,10 @@
 """Following one real request, and recording requests: capture, send, ask, put together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from lab.errors import LabError
 from lab.evidence import Place
 from lab.hops.observations import THIS_MACHINE, Round
 from lab.hops.situation import Situation
@@ -23,13 +24,13 @@ from lab.trace.model import HERE
 class Scene:
     """A lab that was looked at, and how to reach the nodes of it that answer.
 
-    ``silent`` are the nodes that do not.
+    ``silent`` says of the others why they do not.
     """
 
     lab: str
     place: Place
     situation: Situation
-    silent: tuple[str, ...]
+    silent: Mapping[str, LabError]
 
     @property
     def willing(self) -> Place:

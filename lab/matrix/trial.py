@@ -1,7 +1,7 @@
 """One fault, tried on a lab: put in, seen by every check, taken out again, seen to be gone."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from lab.diagnosis.examine import diagnose
@@ -12,6 +12,7 @@ from lab.faults.model import Fault
 from lab.faults.place import Place, fitting
 from lab.home import lab_home
 from lab.hops.situation import Situation
+from lab.hops.surroundings import COMING
 from lab.hops.verdict import Verdict
 from lab.matrix.expecting import deviations
 from lab.steps import Steps
@@ -194,10 +195,11 @@ def try_fault(lab: Ground, fault: Fault, before: Situation) -> Trial:
 
 
 def _judged(lab: Ground, fault: Fault, node: str) -> Judged:
-    """Look until the diagnosis is what the catalogue says, or swarm has had its time.
+    """Look until what is seen has settled, and judge that.
 
     A fault that commands take back does what it does at once: it is looked at once. What swarm
-    makes of a change of its own takes a while: it stops tasks, and starts others elsewhere.
+    makes of a change of its own takes a while: it stops tasks, and starts others elsewhere. Only
+    the last look counts, so that none on the way there can happen to fit.
     """
     looks: list[Judged] = []
 
@@ -212,14 +214,26 @@ def _judged(lab: Ground, fault: Fault, node: str) -> Judged:
     try:
         return wait_until(
             look,
-            lambda judged: not judged.deviations,
+            lambda judged: len(looks) > 1 and _has_settled(looks[-2], judged),
             what=f"{fault.id} to show",
             timeout_s=lab.deadline(SHOWN_S),
         )
     except NotReady:
         if not looks:
             raise
-        return looks[-1]
+        unsettled = f"what is seen did not settle in {len(looks)} looks"
+        return replace(looks[-1], deviations=(*looks[-1].deviations, unsettled))
+
+
+def _has_settled(before: Judged, now: Judged) -> bool:
+    """Say whether two looks in a row show the same, and no task is on its way any more."""
+    tasks = now.place.situation.cluster.tasks
+    coming = [t for t in tasks if t.desired_state in COMING and not t.is_running]
+    return not coming and _red(before) == _red(now)
+
+
+def _red(judged: Judged) -> frozenset[tuple[str, str]]:
+    return frozenset((v.check, v.subject) for v in judged.found.verdicts if not v.ok)
 
 
 def _await_well(lab: Ground) -> tuple[Situation, tuple[str, ...]]:

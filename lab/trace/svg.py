@@ -16,7 +16,7 @@ from lab.trace.text import MARKS
 MARGIN, GUTTER = 24, 230
 COLUMN, PADDING = 392, 16
 STATION, GAP, HEADING = 50, 24, 30
-TOP = 172
+TOP, LANE = 172, 6
 """Sizes in pixels: between columns there is room for the addresses of a tunnel packet."""
 COLOURS: Mapping[State, tuple[str, str]] = {
     State.OK: ("#16a34a", "#f0fdf4"),
@@ -256,15 +256,30 @@ def _arrow(here: Box, there: Box, step: Step) -> Iterator[str]:
         path = f"M {here.x} {here.y + STATION - 12} H {edge} V {y} H {there.x - 4}"
         yield _path(path)
         return
-    start, end = (here.right, there.x) if here.x < there.x else (here.x, there.right)
-    y = here.y + STATION // 2
-    arrow = end - 4 if here.x < there.x else end + 4
-    yield _path(f"M {start} {y} C {(start + end) // 2} {y} {(start + end) // 2} {y} {arrow} {y}")
+    yield _path(_across(here, there))
     if step.outer is not None:
-        left = min(start, end) + PADDING + 24
+        # In front of the column it leads to: each of several has a place of its own.
+        y = there.y + STATION // 2
+        gutter = there.x - PADDING - GUTTER if here.x < there.x else there.right + PADDING
+        left = gutter + 24
         yield _text(left, y - 24, "VXLAN, inside UDP", size=11, fill=WAY, weight=600)
         yield _text(left, y - 9, step.outer.source, size=11, mono=True)
         yield _text(left, y + 19, f"→ {step.outer.destination}", size=11, mono=True)
+
+
+def _across(here: Box, there: Box) -> str:
+    """Return the path to another column: past those in between, below their stations."""
+    rightwards = here.x < there.x
+    start, end = (here.right, there.x) if rightwards else (here.x, there.right)
+    one = 1 if rightwards else -1
+    y, to_y = here.y + STATION // 2, there.y + STATION // 2
+    columns = abs(there.x - here.x) // (COLUMN + GUTTER)
+    if columns == 1:
+        middle = (start + end) // 2
+        return f"M {start} {y} C {middle} {y} {middle} {to_y} {end - 4 * one} {to_y}"
+    lane = here.y + STATION + PADDING + LANE * (columns - 1)
+    out, into = start + one * (PADDING + LANE), end - one * (PADDING + 14)
+    return f"M {start} {y} H {out} V {lane} H {into} V {to_y} H {end - 4 * one}"
 
 
 def _legend(trace: Trace, height: int, words: Mapping[State, str]) -> Iterator[str]:

@@ -267,6 +267,13 @@ def test_a_port_that_no_task_answers_is_nobodys_fault_but_the_tasks() -> None:
     assert hop.verdict.check == "S1-replicas"
 
 
+def test_a_node_that_knows_no_service_without_tasks_is_not_to_blame() -> None:
+    unlearned = [a.inside(node, "ingress", services=lambda _: ()) for node in (NODE_A, NODE_B)]
+    gone = a.both(a.cluster(tasks=()), *unlearned, a.rounds(NODE_A, b.nothing), unanswered)
+    (hop,) = diagnose(gone(healthy())).broken
+    assert hop.verdict.check == "S1-replicas"
+
+
 def without_ingress(node: NodeFacts) -> NodeFacts:
     assert node.bridge is not None
     others = tuple(e for e in node.bridge.endpoints if e.container_id != "ingress-sbox")

@@ -4,12 +4,18 @@ import shlex
 
 import pytest
 
-from lab.diagnosis.words import as_root_on, folded, one_by_one, through_invoke
+from lab.diagnosis.words import as_root_on, enumerated, folded, one_by_one, through_invoke
 
 MARK = (
     "nsenter --net=/var/run/docker/netns/ingress_sbox iptables -t mangle -A PREROUTING -p tcp "
     "-m tcp --dport 5000 -j MARK --set-mark 0x102"
 )
+
+
+def test_names_are_told_as_in_a_sentence() -> None:
+    assert enumerated(["manager"]) == "manager"
+    assert enumerated(["manager", "worker"]) == "manager and worker"
+    assert enumerated(["manager", "worker1", "worker2"]) == "manager, worker1 and worker2"
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,12 @@ def test_the_checks_that_name_it_exist_and_tell_its_hop(fault: Fault) -> None:
 
 
 @every_fault
+def test_what_may_fail_later_has_a_reason(fault: Fault) -> None:
+    assert bool(fault.later) is bool(fault.because)
+    assert set(fault.later) <= set(ORDER)
+
+
+@every_fault
 def test_it_fits_a_node_of_the_default_lab(fault: Fault) -> None:
     for place in places(fault):
         assert place.verdicts((fault.first, *fault.also)) <= VERDICTS

@@ -18,7 +18,7 @@ from tests.facts.captures import NODES, captured, cluster_facts
 ENTRY = "worker"
 PORTS = {"across": 24490, "unmarked": 24810, "swallowed": 25418, "frozen": 25975, "kept": 26348}
 """The scenes, and the source port each one's request was given."""
-TAKEN = Taken("article", "2026-11-25 23:25:00 UTC", ())
+TAKEN = Taken("article", "2026-11-25 23:25:00 UTC")
 
 
 @cache

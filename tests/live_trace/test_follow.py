@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from lab.errors import NotRunning
 from lab.facts.commands import HOST
 from lab.facts.model import INGRESS_NAMESPACE
 from lab.live.asked import Asked
@@ -261,3 +262,18 @@ def test_lines_that_are_no_connections_are_left_out() -> None:
     assert parse_conntrack("") == ()
     assert parse_conntrack("tcp 6 114 TIME_WAIT src=127.0.0.1 dst=127.0.0.1 sport=1") == ()
     assert parse_balanced("IPVS connection entries\npro expire state source\n") == ()
+
+
+def test_a_node_that_does_not_answer_is_told_with_what_to_type() -> None:
+    error = NotRunning(
+        "worker does not answer ssh",
+        details="nothing came back within 12 s\nlast lines of its console (c.log):\nlogin:",
+        hint="invoke lab.status",
+    )
+    told = follow(
+        situation(), catch("across"), asked("across"), replace(TAKEN, silent={"worker": error})
+    )
+    assert told.notes[1] == (
+        "not observed: anything on worker: worker does not answer ssh: nothing came back within "
+        "12 s last lines of its console (c.log): login:. Try: invoke lab.status"
+    )

@@ -12,7 +12,7 @@ from lab.matrix.trial import Bench, try_fault
 from lab.wait import Deadlines
 from tests.conftest import Dirs
 from tests.hops import altering as a
-from tests.hops.breaking import NODE_B
+from tests.hops.breaking import NODE_A, NODE_B
 from tests.hops.healthy import healthy
 from tests.matrix.trials import MARK_LOST, UNMARKED, Lab
 
@@ -67,13 +67,25 @@ def test_all_is_looked_at_until_it_is_well() -> None:
 def test_what_swarm_does_about_a_change_is_waited_for() -> None:
     drained = find("node-drained")
     on_its_way = a.both(DRAINED, a.task(1, state="starting"))
-    lab = Changing(on_its_way, on_its_way, DRAINED)
+    lab = Changing(on_its_way, on_its_way, on_its_way, DRAINED, DRAINED)
     found = try_fault(lab, drained, healthy())
-    assert (found.deviations, found.judged.looks) == ((), 3)
-    lab = Changing(on_its_way, DRAINED)
+    assert (found.deviations, found.judged.looks) == ((), 5)
+
+
+def test_a_look_on_the_way_does_not_count_even_if_it_fits() -> None:
+    drained = find("node-drained")
+    more = a.both(DRAINED, a.member(NODE_A, availability="drain"))
+    lab = Changing(DRAINED, more, more)
+    found = try_fault(lab, drained, healthy())
+    assert found.judged.looks == 3
+    assert "C1-member[manager] is red, which the catalogue does not say" in found.deviations
+
+
+def test_what_does_not_settle_is_told() -> None:
+    lab = Changing(DRAINED)
     lab.deadline = Deadlines(0.0)
-    found = try_fault(lab, drained, healthy())
-    assert "S1-replicas[manager] is red, which the catalogue does not say" in found.deviations
+    found = try_fault(lab, find("node-drained"), healthy())
+    assert found.deviations == ("what is seen did not settle in 1 looks",)
 
 
 def test_what_is_not_well_in_time_is_told() -> None:

@@ -59,6 +59,24 @@ def test_stations_do_not_overlap() -> None:
         assert not [other for other in places if other[0] == x and 0 < other[1] - y < svg.STATION]
 
 
+def test_the_way_to_a_farther_node_passes_those_in_between() -> None:
+    found = followed(healthy(), NODE_A)
+    here, there = found.sides
+    between = replace(
+        here,
+        node="between",
+        stations=tuple(replace(s, node="between") for s in here.stations),
+    )
+    drawn = svg.render(replace(found, sides=(here, between, there)))
+    root = ET.fromstring(drawn)  # noqa: S314
+    (across,) = [str(p.get("d")) for p in root.iter(f"{SVG}path") if " V " in str(p.get("d"))]
+    start, lane = int(across.split()[2]), int(across.split(" V ")[1].split()[0])
+    assert svg.STATION < lane - (start - svg.STATION // 2) < svg.STATION + svg.PADDING + svg.GAP
+    (words,) = [t for t in root.iter(f"{SVG}text") if t.text == "VXLAN, inside UDP"]
+    column = svg.MARGIN + 2 * (svg.COLUMN + svg.GUTTER)
+    assert column - svg.GUTTER < int(words.get("x") or 0) < column
+
+
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
 def test_pictures_can_be_read_whatever_is_broken(mutation: Mutation) -> None:
     found = followed_broken(mutation)
