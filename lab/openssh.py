@@ -31,7 +31,7 @@ class OpenSshShell:
         line = f"timeout -k 5 {timeout_s:g} sh -c {shlex.quote(command)}"
         try:
             done = run(
-                ("ssh", "-F", self.config, self.node, f"{line}; printf '\\n{ENDED}%s\\n' $?"),
+                ("ssh", "-F", self.config, self.node, with_end(line)),
                 timeout_s=timeout_s + GRACE_S,
             )
         except CommandFailed as error:
@@ -40,12 +40,23 @@ class OpenSshShell:
                 details=error.details[-300:],
                 hint="invoke lab.status",
             ) from error
-        stdout, _, code = done.stdout.rpartition(f"\n{ENDED}")
-        if not code.strip().isdecimal():
+        stdout, code = read_end(done.stdout)
+        if code is None:
             raise NotRunning(f"The connection to {self.node} broke", details=done.stderr[-300:])
-        if int(code) == TIME_IS_UP:
+        if code == TIME_IS_UP:
             raise CommandFailed(
                 f"A command on {self.node} did not end within {timeout_s:.0f} s",
                 details=f"$ {command[:400]}",
             )
-        return CommandResult(command, int(code), stdout, done.stderr)
+        return CommandResult(command, code, stdout, done.stderr)
+
+
+def with_end(line: str) -> str:
+    """Return a shell line that tells its exit code at the end of its output."""
+    return f"{line}; printf '\\n{ENDED}%s\\n' $?"
+
+
+def read_end(text: str) -> tuple[str, int | None]:
+    """Return what such a line wrote, and its exit code: ``None`` if it was cut short."""
+    stdout, _, code = text.rpartition(f"\n{ENDED}")
+    return stdout, int(code) if code.strip().isdecimal() else None
