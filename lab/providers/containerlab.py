@@ -14,7 +14,7 @@ from lab.process import find_program, missing
 from lab.providers import Machines, MachineState, Snapshots
 from lab.providers import containerlab_scripts as scripts
 from lab.providers.containerlab_host import Host
-from lab.providers.containerlab_image import chosen_image, ensure_imported
+from lab.providers.containerlab_image import chosen_image, ensure_imported, image_need
 from lab.providers.containerlab_needs import LOOK, needs, read_seen
 from lab.providers.containerlab_records import Record, forget, host_of, load, save
 from lab.providers.containerlab_topology import (
@@ -159,6 +159,7 @@ def _needs(host: Host, topology: Topology) -> Iterator[Need]:
         raise PreflightFailed(error.brief, details=error.details, hint=error.hint) from error
     seen = read_seen(said, host.node)
     yield from needs(seen, topology, host=host.node)
+    yield image_need(host)
 
 
 def _expect_free(host: Host, lab: str) -> None:

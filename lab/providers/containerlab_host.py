@@ -117,7 +117,12 @@ class Host:
     def _ssh(self, *words: str) -> tuple[str | Path, ...]:
         """Return an ssh command line: options before the host, at most one word after it."""
         options = words if words[0].startswith("-") else ()
-        shared = () if self.control is None else ("ControlMaster=auto", "ControlPersist=yes")
+        # The user's own ssh_config may share connections by names that leave out the user.
+        shared = (
+            ("ControlPath=none",)
+            if self.control is None
+            else ("ControlMaster=auto", "ControlPersist=yes")
+        )
         chosen = (
             "BatchMode=yes",
             "LogLevel=ERROR",
@@ -135,6 +140,10 @@ class Host:
             *(() if options else words),
         )
 
+    def _typed(self) -> str:
+        config = "" if self.ssh_config is None else f"-F {shlex.quote(str(self.ssh_config))} "
+        return f"ssh {config}{self.url}" if self.url else "sh -c"
+
     def _run(
         self, words: Sequence[str | Path], command: str, timeout_s: float, *, stdin: str | None
     ) -> CommandResult:
@@ -143,8 +152,8 @@ class Host:
         except CommandFailed as error:
             raise NotRunning(
                 f"{self.node} cannot be reached",
-                details=last_lines(error.details, 4),
-                hint=f"ssh {self.url} true   (must work without a password)" if self.url else "",
+                details=last_lines(error.details.partition("\n")[2], 4),
+                hint=f"{self._typed()} true   (must work without a password)",
             ) from error
         stdout, code = read_end(done.stdout)
         if code is None:

@@ -1,6 +1,7 @@
 """The node image as a container image: the same disk, imported by Docker without a registry."""
 
 import os
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from lab.image.recipe import key_of
 from lab.image.store import Image, ensure_image
 from lab.process import run
 from lab.providers.containerlab_host import Host
+from lab.providers.need import Need
 from lab.settings import pace
 from lab.steps import Steps
 
@@ -26,20 +28,28 @@ def chosen_image() -> str | None:
     return os.environ.get(VARIABLE) or None
 
 
+def image_need(host: Host) -> Need:
+    """Say which image the containers are made of; the user's own must be on the host already."""
+    what, own = "node image", chosen_image()
+    if own is None:
+        return Need(what, "ok", "our own, imported when it is not there")
+    done = host.run(f"docker image inspect {shlex.quote(own)}", timeout_s=60 * pace())
+    if done.exit_code:
+        fix = f"docker pull or docker build it there, or: unset {VARIABLE}"
+        return Need(what, "bad", f"{host.node} has no image {own} ({VARIABLE})", fix)
+    return Need(what, "ok", own)
+
+
 def ensure_imported(host: Host, steps: Steps) -> str:
     """Bring the node image onto a host that does not have it; return its name there.
 
     Earlier ones that no container uses are removed.
 
     Raises:
-        ProviderFailed: An image of the user's own is not there, or Docker refuses ours.
+        ProviderFailed: Docker refuses it.
     """
     own = chosen_image()
     if own is not None:
-        hint = f"docker pull or docker build it there, or: unset {VARIABLE}"
-        host.do(
-            f"docker image inspect {own} >/dev/null", what=f"Finding the image {own}", hint=hint
-        )
         return own
     image = ensure_image(steps)
     name = f"{NAME}:{_tag(image)}"
