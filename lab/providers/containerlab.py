@@ -10,7 +10,7 @@ from lab.errors import Conflict, NotRunning, PreflightFailed, ProviderFailed
 from lab.home import LabHome, LabState
 from lab.image.store import ensure_image
 from lab.paths import private_dir, write_private
-from lab.process import find_program, missing
+from lab.process import find_program, last_lines, missing
 from lab.providers import Machines, MachineState, Snapshots
 from lab.providers import containerlab_scripts as scripts
 from lab.providers.containerlab_host import Host
@@ -18,6 +18,7 @@ from lab.providers.containerlab_image import chosen_image, ensure_imported, imag
 from lab.providers.containerlab_needs import LOOK, needs, read_seen
 from lab.providers.containerlab_records import Record, forget, host_of, load, save
 from lab.providers.containerlab_topology import (
+    SWITCH,
     container_name,
     containers_of,
     lab_name,
@@ -227,16 +228,23 @@ def _deploy(
 
 
 def _expect_linked(host: Host, record: Record, topology: Topology, log: str) -> None:
-    names = tuple(node.name for node in topology.nodes)
-    said = host.run(scripts.link_addresses(record, names)).stdout.splitlines()
-    lines = {line.partition(" ")[0]: line.split() for line in said}
-    for node in topology.nodes:
-        address = f"{node.address}/{topology.link.subnet.prefixlen}"
-        if address not in lines.get(node.name, []):
-            raise ProviderFailed(
-                f"containerlab did not give {node.name} its address {address} on the link",
-                details=log[-1000:],
-            )
+    said = host.run(scripts.linked(record, containers_of(topology))).stdout.splitlines()
+    words = {name: rest.split() for name, _, rest in (line.partition(" ") for line in said)}
+    prefix = topology.link.subnet.prefixlen
+    lacking = [
+        f"{node.name} has no {node.address}/{prefix} on eth1"
+        for node in topology.nodes
+        if f"{node.address}/{prefix}" not in words.get(node.name, [])
+    ]
+    if SWITCH in words:
+        ports = {word.partition("@")[0] for word in words[SWITCH]}
+        wanted = (f"eth{number}" for number in range(1, len(topology.nodes) + 1))
+        lacking += [f"the switch has no {port}" for port in wanted if port not in ports]
+    if lacking:
+        raise ProviderFailed(
+            f"containerlab did not make the link: {'; '.join(lacking)}",
+            details=last_lines(log, 12),
+        )
 
 
 def _lead_there(home: LabHome, record: Record, topology: Topology) -> Record:

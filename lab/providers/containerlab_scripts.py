@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from lab.errors import UnreadableOutput
 from lab.providers.containerlab_needs import MODULES, modules_to_load
 from lab.providers.containerlab_records import ROOT, Record
-from lab.providers.containerlab_topology import LABEL, NETWORK, container_name
+from lab.providers.containerlab_topology import (
+    BRIDGE,
+    LABEL,
+    NETWORK,
+    SWITCH,
+    container_name,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +99,16 @@ def read_inspected(text: str) -> tuple[Container, ...]:
         ) from error
 
 
-def link_addresses(record: Record, nodes: tuple[str, ...]) -> str:
-    """Return the script that prints each node's addresses on the link.
+def linked(record: Record, containers: tuple[str, ...]) -> str:
+    """Return the script that prints each node's address on the link, and the switch's ports.
 
     What ``exec`` in a topology file cannot do, containerlab only logs.
     """
+    what = {SWITCH: f"-brief link show master {BRIDGE} up"}
     return "\n".join(
-        f"echo {node} $(ip -n {container_name(record.lab, node)} -o -4 address show dev eth1 up)"
-        for node in nodes
+        f"echo {one} $(ip -n {container_name(record.lab, one)} "
+        f"{what.get(one, '-oneline -4 address show dev eth1 up')})"
+        for one in containers
     )
 
 

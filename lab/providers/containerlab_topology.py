@@ -25,6 +25,9 @@ NODE_SCRIPT = "/etc/lab-node"
 SWITCH = "the_switch"
 """The container that joins more than two nodes. No node of a topology can have this name."""
 
+BRIDGE = "switch"
+"""The bridge in it."""
+
 MTU = 1500
 """Of the link, as between machines; containerlab's own is 9500."""
 
@@ -117,10 +120,10 @@ def _nodes(topology: Topology) -> Iterator[str]:
     yield f"    {SWITCH}:"
     yield "      cmd: sleep infinity"
     yield "      exec:"
-    yield "        - ip link add link type bridge"
+    yield f"        - ip link add name {BRIDGE} type bridge"
     for number in range(1, len(topology.nodes) + 1):
-        yield f"        - ip link set eth{number} master link up"
-    yield "        - ip link set link up"
+        yield f"        - ip link set eth{number} master {BRIDGE} up"
+    yield f"        - ip link set {BRIDGE} up"
 
 
 def _links(topology: Topology) -> Iterator[str]:

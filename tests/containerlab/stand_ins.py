@@ -70,7 +70,8 @@ deploy)
     owner=$(sed -n 's/^      swarm-ingress-lab: "\\(.*\\)"/\\1/p' "$file")
     : > "$WORLD/containers"
     : > "$WORLD/network"
-    sed -n 's/^    "\\(.*\\)":$/\\1/p' "$file" | while read -r node; do
+    sed -n -e 's/^    "\\(.*\\)":$/\\1/p' -e 's/^    \\(the_switch\\):$/\\1/p' "$file" |
+        while read -r node; do
         echo "clab-$lab-$node running $lab $owner" >> "$WORLD/containers"
     done ;;
 inspect)
@@ -93,11 +94,13 @@ esac
 
 IP = """\
 #!/bin/sh
-case $1 in
--n)
+[ ! -e "$WORLD/no-link" ] || exit 1
+case "$1 $2 $*" in
+"-n clab-"*"-the_switch "*master*) cat "$WORLD/switch" ;;
+"-n clab-"*)
     address=$(sed -n "/^    \\"${2##*-}\\":/,/ip address/s/.*address add \\(.*\\) dev.*/\\1/p" \\
         "$WORLD/deployed")
-    [ -e "$WORLD/no-link" ] || echo "2: eth1    inet $address scope global eth1" ;;
+    echo "2: eth1    inet $address scope global eth1" ;;
 esac
 """
 

@@ -12,8 +12,10 @@ from lab.providers.containerlab import ContainerlabProvider
 from lab.providers.containerlab_records import load
 from lab.steps import Steps
 from lab.topology import Topology
+from lab.topology_file import load_topology
 from tests.containerlab.conftest import HOST
 from tests.containerlab.stand_ins import StandIns
+from tests.containerlab.test_topology import THREE
 from tests.provider_contract import ProviderContract
 
 THEIRS = "clab-sil-unit-test-other running sil-unit-test somebody"
@@ -113,8 +115,22 @@ def test_a_link_without_address_is_an_error(
     provider: Provider, lab: LabHome, article: Topology, steps: Steps, stand_ins: StandIns
 ) -> None:
     stand_ins.say("no-link")
-    with pytest.raises(ProviderFailed, match=r"did not give manager its address 192.168.56.10/24"):
+    with pytest.raises(
+        ProviderFailed, match=r"link: manager has no 192.168.56.10/24 on eth1; worker has no"
+    ):
         provider.create(lab, article, steps)
+
+
+def test_a_switch_without_its_ports_is_an_error(
+    provider: Provider, lab: LabHome, steps: Steps, stand_ins: StandIns
+) -> None:
+    three = load_topology(THREE)
+    stand_ins.say("switch", *(f"eth{number}@if9 UP 02:42" for number in (1, 2, 3)))
+    provider.create(lab, three, steps)
+    provider.destroy(lab)
+    stand_ins.say("switch", "eth1@if9 UP 02:42", "eth3@if9 UP 02:42")
+    with pytest.raises(ProviderFailed, match="link: the switch has no eth2"):
+        provider.create(lab, three, steps)
 
 
 def test_a_name_that_another_lab_has_is_refused(
