@@ -16,7 +16,7 @@ from lab.image.store import Image, current_key, find_image
 from lab.paths import cache_dir, existing_part, expect_room_for_sockets, free_mib, state_dir
 from lab.process import PACKAGE_OF, find_program, memory_mib
 from lab.providers import CONTAINERLAB, DEFAULT_PROVIDER
-from lab.providers.containerlab import look
+from lab.providers.containerlab import look, needed_programs
 from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
 from lab.providers.vagrant_needs import needs
 from lab.providers.vagrant_places import prefix
@@ -64,7 +64,7 @@ def is_healthy(findings: tuple[Finding, ...]) -> bool:
 def _findings(topology: Topology, provider: str, host: str | None) -> Iterator[Finding]:
     yield _python()
     yield _architecture()
-    programs = list(_programs())
+    programs = list(_programs(provider))
     yield from programs
     image = None
     if all(finding.verdict == "ok" for finding in programs):
@@ -117,9 +117,11 @@ def _architecture() -> Finding:
     )
 
 
-def _programs() -> Iterator[Finding]:
+def _programs(provider: str) -> Iterator[Finding]:
     for program, package in PACKAGE_OF.items():
         if program == "newuidmap" and os.geteuid() == 0:
+            continue
+        if provider == CONTAINERLAB and program not in (*needed_programs(), "newuidmap"):
             continue
         found = find_program(program)
         yield (

@@ -56,7 +56,7 @@ class ContainerlabProvider:
             PreflightFailed: Something is missing, or the host cannot be reached.
             Conflict: The host has another lab of that name.
         """
-        for program in (*PROGRAMS, *(() if chosen_image() else IMAGE_PROGRAMS)):
+        for program in needed_programs():
             if find_program(program) is None:
                 raise missing(program)
         host = _host(lab.host if lab else None)
@@ -141,6 +141,11 @@ class ContainerlabProvider:
     def console(self, home: LabHome, node: str) -> Path | None:  # noqa: ARG002 - there is none
         """Return nothing: ``docker logs`` on the host shows what a container wrote."""
         return None
+
+
+def needed_programs() -> tuple[str, ...]:
+    """Return what must be installed on this machine."""
+    return PROGRAMS if chosen_image() else (*PROGRAMS, *IMAGE_PROGRAMS)
 
 
 def look(host_url: str | None, topology: Topology) -> Iterator[Need]:

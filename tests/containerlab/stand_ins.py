@@ -169,7 +169,7 @@ def standing_in(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
         "stat": "#!/bin/sh\necho cgroup2fs\n",
         "df": "#!/bin/sh\necho header\necho /dev/vda 0 0 9000000 0% /\n",
         "iptables": "#!/bin/sh\n",
-        "mmdebstrap": "#!/bin/sh\n",
+        "mmdebstrap": "#!/bin/sh\necho mmdebstrap 1.4.3\n",
         "mke2fs": "#!/bin/sh\n",
         "debugfs": "#!/bin/sh\n",
     }
