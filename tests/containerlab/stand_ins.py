@@ -15,7 +15,7 @@ import pytest
 
 SSH = """\
 #!/bin/sh
-echo "ssh $*" | head -n 1 >> "$WORLD/log"
+{ printf 'ssh %s' "$*" | tr '\\n' ' '; echo; } >> "$WORLD/log"
 [ ! -e "$WORLD/unreachable" ] || { cat "$WORLD/unreachable" >&2; exit 255; }
 for word; do
     [ "$word" = -O ] && exit 0
