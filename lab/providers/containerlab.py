@@ -36,9 +36,10 @@ from lab.wait import wait_until
 
 PROGRAMS = ("ssh", "ssh-keygen")
 IMAGE_PROGRAMS = ("mmdebstrap", "mke2fs", "debugfs")
-DEPLOY_S = 120.0
+DEPLOY_S = 180.0
 DESTROY_S = 120.0
 DOCKER_S = 60.0
+"""How long Docker may take for one thing, as containerlab is told."""
 MIB = 2**20
 DOWN = MachineState(running=False, resident_mib=0.0, disk_mib=0.0)
 
@@ -112,7 +113,7 @@ class ContainerlabProvider:
             hint=again,
         )
         script = scripts.destroy(record, timeout_s=DOCKER_S * record.pace)
-        host.do(script, what="Removing the lab", hint=again, timeout_s=DESTROY_S * record.pace)
+        host.do(script, what="Removing the lab", hint=again, timeout_s=DESTROY_S)
         close_connections(home.ssh_config, home.runtime)
         forget(home)
 
@@ -155,12 +156,13 @@ def look(host_url: str | None, topology: Topology) -> Iterator[Need]:
 
 def _host(url: str | None) -> Host:
     config = os.environ.get("LAB_SSH_CONFIG")
-    return Host(url, Path(config).expanduser().absolute() if config else None)
+    chosen = Path(config).expanduser().absolute() if config else None
+    return Host(url, chosen, pace=pace())
 
 
 def _needs(host: Host, topology: Topology) -> Iterator[Need]:
     try:
-        said = host.look(LOOK, timeout_s=DOCKER_S * pace())
+        said = host.look(LOOK)
     except NotRunning as error:
         raise PreflightFailed(error.brief, details=error.details, hint=error.hint) from error
     seen = read_seen(said, host.node)
@@ -169,7 +171,7 @@ def _needs(host: Host, topology: Topology) -> Iterator[Need]:
 
 
 def _expect_free(host: Host, lab: str) -> None:
-    names = host.do(scripts.taken(lab), what="Asking Docker", timeout_s=DOCKER_S * pace()).split()
+    names = host.do(scripts.taken(lab), what="Asking Docker").split()
     if names:
         raise Conflict(
             f"{host.node} has another lab that containerlab knows as {lab}",
@@ -200,9 +202,7 @@ def _plan(home: LabHome, topology: Topology, steps: Steps) -> Record:
 
 
 def _inspect(host: Host, record: Record) -> tuple[scripts.Container, ...]:
-    timeout_s = DOCKER_S * record.pace
-    said = host.do(scripts.inspect(record), what="containerlab inspect", timeout_s=timeout_s)
-    return scripts.read_inspected(said)
+    return scripts.read_inspected(host.do(scripts.inspect(record), what="containerlab inspect"))
 
 
 def _deploy(
@@ -223,11 +223,11 @@ def _deploy(
         host.do(scripts.put(record, files), what="Writing the lab's files")
         done = host.run(
             scripts.deploy(record, timeout_s=DOCKER_S * record.pace, again=again),
-            timeout_s=DEPLOY_S * record.pace,
+            timeout_s=DEPLOY_S,
         )
         host.expect(done, what="containerlab deploy", hint=hint)
         _expect_linked(host, record, topology, done.stderr)
-    drawn = host.run(scripts.draw(record), timeout_s=DOCKER_S * record.pace)
+    drawn = host.run(scripts.draw(record))
     if drawn.exit_code == 0:
         write_private(home.path / "containerlab.mermaid", drawn.stdout)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from lab.errors import CommandFailed, NotRunning, ProviderFailed
 from lab.openssh import TIME_IS_UP, read_end, with_end
 from lab.process import last_lines, run
-from lab.settings import pace
 from lab.shell import CommandResult
 
 AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec sh {0}; else exec sudo -n sh {0}; fi'
@@ -32,11 +31,13 @@ class Host:
         ssh_config: An ssh_config instead of the user's own.
         control: The socket of the connection that all commands share and that carries the
             forwards; without one, each command has a connection of its own.
+        pace: How many times as long as usual it may take.
     """
 
     url: str | None
     ssh_config: Path | None = None
     control: Path | None = None
+    pace: float = 1.0
 
     @property
     def node(self) -> str:
@@ -46,11 +47,11 @@ class Host:
     def run(self, command: str, *, timeout_s: float = 60.0) -> CommandResult:
         """Run a script as root; see ``lab.shell.Shell.run``.
 
-        It goes through standard input, because it may hold a key, and every user of a machine
-        can read command lines.
+        ``timeout_s`` is for a host of usual speed. The script goes through standard input, because
+        it may hold a key, and every user of a machine can read command lines.
         """
         root = shlex.quote(AS_ROOT.format("-s"))
-        words = self._argv(with_end(f"timeout -k 5 {timeout_s:g} sh -c {root}"))
+        words = self._argv(with_end(f"timeout -k 5 {timeout_s * self.pace:g} sh -c {root}"))
         return self._run(words, command, timeout_s, stdin=PATHS + command)
 
     def look(self, script: str, *, timeout_s: float = 60.0) -> str:
@@ -59,7 +60,7 @@ class Host:
         Raises:
             NotRunning: The host cannot be reached.
         """
-        words = self._argv(with_end(f"timeout -k 5 {timeout_s:g} sh -s"))
+        words = self._argv(with_end(f"timeout -k 5 {timeout_s * self.pace:g} sh -s"))
         return self._run(words, script, timeout_s, stdin=script).stdout
 
     def feed(self, file: Path, command: str) -> CommandResult:
@@ -67,7 +68,7 @@ class Host:
         root = AS_ROOT.format(f"-c {shlex.quote(PATHS + command)}")
         words = self._argv(with_end(f"sh -c {shlex.quote(root)}"))
         reading = ("sh", "-c", 'exec "$@" < "$0"', file, *words)
-        return self._run(reading, command, FEED_S * pace(), stdin=None)
+        return self._run(reading, command, FEED_S, stdin=None)
 
     def do(self, command: str, *, what: str, hint: str = "", timeout_s: float = 60.0) -> str:
         """Run a script that must succeed; return what it wrote.
@@ -105,7 +106,7 @@ class Host:
             for word in ("-L", f"127.0.0.1:{port}:{address}:{remote}")
         ]
         try:
-            run(self._ssh("-O", "forward", *words), timeout_s=CONNECT_S * pace())
+            run(self._ssh("-O", "forward", *words), timeout_s=CONNECT_S * self.pace)
         except CommandFailed as error:
             raise ProviderFailed(
                 f"No way through {self.node} to its containers", details=error.details
@@ -127,7 +128,7 @@ class Host:
             "BatchMode=yes",
             "LogLevel=ERROR",
             "ServerAliveInterval=15",
-            f"ConnectTimeout={CONNECT_S * pace():.0f}",
+            f"ConnectTimeout={CONNECT_S * self.pace:.0f}",
             *shared,
         )
         return (
@@ -148,7 +149,7 @@ class Host:
         self, words: Sequence[str | Path], command: str, timeout_s: float, *, stdin: str | None
     ) -> CommandResult:
         try:
-            done = run(words, timeout_s=timeout_s + GRACE_S * pace(), stdin=stdin)
+            done = run(words, timeout_s=(timeout_s + GRACE_S) * self.pace, stdin=stdin)
         except CommandFailed as error:
             raise NotRunning(
                 f"{self.node} cannot be reached",
@@ -160,7 +161,7 @@ class Host:
             raise NotRunning(f"The connection to {self.node} broke", details=done.stderr[-300:])
         if code == TIME_IS_UP:
             raise CommandFailed(
-                f"A command on {self.node} did not end within {timeout_s:.0f} s",
+                f"A command on {self.node} did not end within {timeout_s * self.pace:.0f} s",
                 details=last_lines(done.stderr or stdout, 6),
             )
         return CommandResult(command, code, stdout, done.stderr)

@@ -11,7 +11,6 @@ from lab.image.store import Image, ensure_image
 from lab.process import run
 from lab.providers.containerlab_host import Host
 from lab.providers.need import Need
-from lab.settings import pace
 from lab.steps import Steps
 
 VARIABLE = "LAB_CONTAINER_IMAGE"
@@ -33,7 +32,7 @@ def image_need(host: Host) -> Need:
     what, own = "node image", chosen_image()
     if own is None:
         return Need(what, "ok", "our own, imported when it is not there")
-    done = host.run(f"docker image inspect {shlex.quote(own)}", timeout_s=60 * pace())
+    done = host.run(f"docker image inspect {shlex.quote(own)}")
     if done.exit_code:
         fix = f"docker pull or docker build it there, or: unset {VARIABLE}"
         return Need(what, "bad", f"{host.node} has no image {own} ({VARIABLE})", fix)
@@ -73,8 +72,7 @@ def _import(host: Host, image: Image, name: str) -> None:
         host.expect(host.feed(tar, import_line(name)), what="docker import")
     host.run(
         f"docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' {NAME} | grep -vx {name} |"
-        " while read -r old; do docker rmi $old; done",
-        timeout_s=60 * pace(),
+        " while read -r old; do docker rmi $old; done"
     )
 
 

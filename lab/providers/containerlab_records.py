@@ -69,4 +69,5 @@ def host_of(home: LabHome, record: Record) -> Host:
     Its socket is in the lab's own directory of sockets, so its ssh is found by that path
     (``lab.access.close_connections``), even if nobody lived to write its number down.
     """
-    return Host(record.host, record.ssh_config, private_dir(home.runtime) / "host.ssh")
+    socket = private_dir(home.runtime) / "host.ssh"
+    return Host(record.host, record.ssh_config, socket, record.pace)

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.containerlab
 
 NAME = f"clab-{os.getpid()}"
 UP = f"invoke lab.up --provider containerlab --host {URL}"
+UP_S = 1800.0
+"""How long it may take on a carrier without KVM whose host is busy, the import included."""
 OLD = "#!/bin/sh\necho '    version: 0.41.2'\n"
 THREE = Path(__file__).with_name("containerlab") / "three-nodes.yaml"
 
@@ -51,7 +53,7 @@ def lab(carrier: Carrier, fresh: list[str]) -> Iterator[OwnLab]:
     assert fresh
     own = OwnLab(NAME)
     try:
-        print(own.type(UP))
+        print(own.type(UP, timeout_s=UP_S))
         yield own
     finally:
         own.type("invoke lab.down")
@@ -169,7 +171,7 @@ def test_three_nodes_are_joined_by_a_switch(carrier: Carrier, fresh: list[str]) 
     own = OwnLab(f"{NAME}-3")
     topology: Topology = load_topology(THREE)
     try:
-        own.type(f"{UP} --topology {THREE} --until swarm")
+        own.type(f"{UP} --topology {THREE} --until swarm", timeout_s=UP_S)
         assert len(status(own.name).machines) == len(topology.nodes) == 3
         members = own.type("invoke lab.exec manager -- docker node ls --format '{{.Status}}'")
         assert members.split() == ["Ready"] * 3
