@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -156,7 +155,6 @@ def destroy(record: Record, *, timeout_s: float) -> str:
     ours = f"label={LABEL}={record.owner}"
     every = f"label=containerlab={record.lab}"
     encoded = base64.b64encode(record.text.encode()).decode()
-    names = shlex.quote("^" + container_name(record.lab, ""))
     lines = [
         "umask 077",
         f"mkdir -p {record.directory}",
@@ -170,11 +168,12 @@ def destroy(record: Record, *, timeout_s: float) -> str:
         "fi",
         f"left=$(docker ps --all --quiet --filter {ours}) || exit 1",
         '[ -z "$left" ] || docker rm --force --volumes $left >/dev/null || exit 1',
-        f'if [ "$all" = "$ours" ]; then for space in $(ls /run/netns | grep {names}); do',
-        "    [ -e /run/netns/$space ] || rm -f /run/netns/$space",
-        "done",
-        f"rm -f /etc/ssh/ssh_config.d/clab-{record.lab}.conf",
-        "fi 2>/dev/null",
+        'if [ "$all" = "$ours" ]; then',
+        f"    for space in /run/netns/{container_name(record.lab, '')}*; do",
+        '        [ -e "$space" ] || rm -f "$space"  # of a container that is gone',
+        "    done",
+        f"    rm -f /etc/ssh/ssh_config.d/clab-{record.lab}.conf",
+        "fi",
         *([] if record.had_network else _without_network()),
         f"cd / && rm -rf {record.directory}",
         f"rmdir {ROOT} 2>/dev/null || true",

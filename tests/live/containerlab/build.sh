@@ -26,7 +26,7 @@ if [ ! -x "$cache/containerlab" ]; then
     go mod edit -replace inet.af/netaddr=./netaddr
     CGO_ENABLED=0 GOFLAGS='-mod=mod -buildvcs=false' go build -trimpath \
         -ldflags "-s -w -X $module/cmd.version=${version#v}" -o "$work/containerlab" .
-    mkdir -p -m 700 "$cache"
+    (umask 077 && mkdir -p "$cache")
     mv "$work/containerlab" "$cache/containerlab.new"
     mv "$cache/containerlab.new" "$cache/containerlab"
 fi
