@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.access import Access, close_connections
 from lab.errors import Conflict, NotRunning, PreflightFailed, ProviderFailed
-from lab.home import LabHome, LabState
+from lab.home import LabHome, LabState, lab_home
 from lab.image.store import ensure_image
 from lab.paths import private_dir, write_private
 from lab.process import find_program, last_lines, missing
@@ -65,7 +65,7 @@ class ContainerlabProvider:
             if need.verdict == "bad":
                 raise PreflightFailed(f"{need.what}: {need.seen}", hint=need.fix)
         if lab is not None:
-            _expect_free(host, lab_name(lab.name))
+            _expect_free(host, lab)
 
     def prepare(self, steps: Steps) -> None:
         """Build the image, unless the user has chosen one."""
@@ -170,8 +170,13 @@ def _needs(host: Host, topology: Topology) -> Iterator[Need]:
     yield image_need(host)
 
 
-def _expect_free(host: Host, lab: str) -> None:
-    names = host.do(scripts.taken(lab), what="Asking Docker").split()
+def _expect_free(host: Host, state: LabState) -> None:
+    """Make sure that no other lab has the name; our own is removed before it is made anew."""
+    lab, own = lab_name(state.name), load(lab_home(state.name))
+    rows = (
+        line.split() for line in host.do(scripts.taken(lab), what="Asking Docker").splitlines()
+    )
+    names = [name for name, *owner in rows if own is None or owner != [own.owner]]
     if names:
         raise Conflict(
             f"{host.node} has another lab that containerlab knows as {lab}",

@@ -27,8 +27,9 @@ class Container:
 
 
 def taken(lab: str) -> str:
-    """Return the script that prints the containers of a lab, whoever's it is."""
-    return f"docker ps --all --filter label=containerlab={lab} --format '{{{{.Names}}}}'"
+    """Return the script that prints the containers of a lab, each with its owner if it has one."""
+    form = f'{{{{.Names}}}} {{{{.Label "{LABEL}"}}}}'
+    return f"docker ps --all --filter label=containerlab={lab} --format '{form}'"
 
 
 def has_network() -> str:

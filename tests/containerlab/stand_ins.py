@@ -32,14 +32,14 @@ case "$1 $2" in
 "info --format") echo /var ;;
 "ps --all" | "ps --no-trunc")
     for word; do case $word in label=*) label=${word#label=} ;; esac; done
-    case $* in *--quiet*) show=1 ;; *) show='1 9' ;; esac
     case $label in
     containerlab=*) field=3 ;;
     *) field=4 ;;
     esac
     while read -r name state lab owner; do
         case $field in 3) value=$lab ;; *) value=$owner ;; esac
-        [ "$value" != "${label#*=}" ] || echo "$name"
+        case $* in *.Label*) shown="$name $owner" ;; *) shown=$name ;; esac
+        [ "$value" != "${label#*=}" ] || echo "$shown"
     done < "$WORLD/containers" ;;
 "image inspect") grep -qx "$3" "$WORLD/images" ;;
 "images --format") cat "$WORLD/images" ;;

@@ -142,6 +142,17 @@ def test_a_name_that_another_lab_has_is_refused(
     assert load(lab) is None
 
 
+def test_what_is_to_be_made_anew_is_not_in_its_own_way(
+    provider: Provider, lab: LabHome, article: Topology, steps: Steps, stand_ins: StandIns
+) -> None:
+    provider.create(lab, article, steps)
+    provider.preflight(article, lab.load())
+    stand_ins.say("containers", *stand_ins.known("containers"), THEIRS)
+    with pytest.raises(Conflict) as caught:
+        provider.preflight(article, lab.load())
+    assert caught.value.details == "its containers: clab-sil-unit-test-other"
+
+
 def test_somebody_elses_containers_stay(
     provider: Provider, lab: LabHome, article: Topology, steps: Steps, stand_ins: StandIns
 ) -> None:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.containerlab
 NAME = f"clab-{os.getpid()}"
 UP = f"invoke lab.up --provider containerlab --host {URL}"
 SHARING = 3
-"""How many share the carrier's one processor: the two nodes and what runs on the carrier itself."""
+"""How many share the carrier's one processor: two nodes and what runs on the carrier itself."""
 UP_S = 1800.0
 """How long it may take on a carrier without KVM whose host is busy, the import included."""
 OLD = "#!/bin/sh\necho '    version: 0.41.2'\n"
@@ -45,7 +45,8 @@ def carrier() -> Iterator[Carrier]:
 
 @pytest.fixture(scope="module")
 def fresh(carrier: Carrier) -> list[str]:
-    """What is on the host before any lab."""
+    """What is on the host before any lab, when containerlab is installed."""
+    carrier.put(built_containerlab(), PROGRAM)
     return carrier.left()
 
 
@@ -66,12 +67,11 @@ def test_what_the_host_lacks_is_said_and_nothing_is_left(carrier: Carrier) -> No
     assert "containerlab: not installed" in own.type(UP, code=4)
     carrier.say(PROGRAM, OLD)
     assert "0.41.2; 0.60 or later is needed" in own.type(UP, code=4)
-    carrier.put(built_containerlab(), PROGRAM)
     assert not own.home.exists()
 
 
 def test_wrong_hosts_are_told_and_nothing_is_left(
-    carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+    carrier: Carrier, fresh: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = OwnLab(f"{NAME}-x")
     unreachable = own.type(UP.replace(URL, "ssh://root@127.0.0.1:1"), code=4)
@@ -88,8 +88,10 @@ def test_wrong_hosts_are_told_and_nothing_is_left(
     monkeypatch.setenv("LAB_CONTAINER_IMAGE", "somebody/node:1")
     assert "has no image somebody/node:1 (LAB_CONTAINER_IMAGE)" in own.type(UP, code=4)
     assert not own.home.exists()
+    assert carrier.left() == fresh
 
 
+@pytest.mark.usefixtures("fresh")
 def test_the_host_is_ready(carrier: Carrier) -> None:
     """Says with which versions this was tested: docs/providers.md has a line for them."""
     line = f"invoke lab.doctor --provider containerlab --host {URL} -o json"
