@@ -29,7 +29,9 @@ docker ps --all --format '{{.Names}}'
 docker network ls --format '{{.Name}} {{.Driver}}'
 docker volume ls --quiet
 ip -br link show | cut -d ' ' -f 1
-ls -A /run/netns /etc/ssh/ssh_config.d /var/lib/swarm-ingress-lab 2>/dev/null
+for folder in /run/netns /etc/ssh/ssh_config.d /var/lib/swarm-ingress-lab; do
+    ls -A $folder 2>/dev/null
+done
 cat /etc/hosts
 iptables-save | grep -v '^[#:]'
 """
