@@ -47,6 +47,8 @@ def carrier() -> Iterator[Carrier]:
 def fresh(carrier: Carrier) -> list[str]:
     """What is on the host before any lab, when containerlab is installed."""
     carrier.put(built_containerlab(), PROGRAM)
+    # Docker keeps its own rules from the first bridge on, which a host like this has not had yet.
+    carrier.on("docker network create first && docker network rm first")
     return carrier.left()
 
 
