@@ -1,11 +1,11 @@
 # `make` lists what there is. Everything else is an Invoke task: `.venv/bin/invoke --list`.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-attach test-vagrant lint types unit setup setup-dev
+.PHONY: help up down test test-attach test-containerlab test-vagrant lint types unit setup setup-dev
 
 ARGS ?=
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
 
 up: setup ## bring up the lab; installs what is missing first (ARGS="--name mine")
 	@.venv/bin/invoke lab.up $(ARGS)
@@ -18,6 +18,9 @@ test: setup-dev ## run all tests: style, types, unit tests, and the checks again
 
 test-attach: setup-dev ## look at a swarm formed by hand, as at somebody's own; takes minutes
 	@.venv/bin/pytest -v -p no:cacheprovider tests/live/test_attach.py tests/live/test_lend.py -m live
+
+test-containerlab: setup-dev ## test the containerlab provider on a machine of its own; needs Go, some minutes
+	@.venv/bin/pytest -m containerlab tests/live/test_containerlab.py
 
 test-vagrant: setup-dev ## test the Vagrant provider with libvirt, which must be installed
 	@.venv/bin/pytest -m vagrant tests/live/test_vagrant.py

@@ -30,7 +30,7 @@ from lab.cli.seeing import diagnose, trace
 from lab.cli.word import TaskWithOptionalWord
 from lab.errors import LabError, UsageError
 from lab.readers import let_readers_go
-from lab.settings import choice, count
+from lab.settings import choice, count, ssh_url
 
 if TYPE_CHECKING:
     from lab.home import LabState
@@ -45,6 +45,7 @@ let_readers_go()
         "name": NAME,
         "provider": "what makes the machines (LAB_PROVIDER, default: qemu)",
         "inventory": "with --provider existing: a file that names the hosts",
+        "host": "with --provider containerlab: where it is, as in ssh://root@lab1",
         "topology": "a topology's name or file (LAB_TOPOLOGY, default: article)",
         "until": "stop after nodes, swarm or service (LAB_UNTIL, default: service)",
         "rollback": "remove the lab again if it cannot be completed",
@@ -58,6 +59,7 @@ def up(
     name: str | None = None,
     provider: str = "",
     inventory: str = "",
+    host: str = "",
     topology: str = "",
     until: str = "",
     rollback: bool = False,
@@ -78,6 +80,7 @@ def up(
         rollback=rollback,
         cold=cold,
         inventory=load_inventory(Path(inventory).expanduser()) if inventory else None,
+        host=ssh_url("--host", host) if host else None,
     )
     wish.expect_known()
     steps = recorded_steps(wish.name, "lab.up")

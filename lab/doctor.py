@@ -15,7 +15,8 @@ from lab.image.build import check_namespaces
 from lab.image.store import Image, current_key, find_image
 from lab.paths import cache_dir, existing_part, expect_room_for_sockets, free_mib, state_dir
 from lab.process import PACKAGE_OF, find_program, memory_mib
-from lab.providers import DEFAULT_PROVIDER
+from lab.providers import CONTAINERLAB, DEFAULT_PROVIDER
+from lab.providers.containerlab import look, needed_programs
 from lab.providers.ports import FIRST_PORT, LAST_PORT, choose_ports
 from lab.providers.vagrant_needs import needs
 from lab.providers.vagrant_places import prefix
@@ -42,9 +43,17 @@ class Finding:
     fix: str = ""
 
 
-def examine(topology: Topology, provider: str = DEFAULT_PROVIDER) -> tuple[Finding, ...]:
-    """Look at everything a provider needs for this topology; change nothing."""
-    return tuple(_findings(topology, provider))
+def examine(
+    topology: Topology, provider: str = DEFAULT_PROVIDER, host: str | None = None
+) -> tuple[Finding, ...]:
+    """Look at everything a provider needs for this topology; change nothing.
+
+    Args:
+        topology: What the lab should be.
+        provider: What is to make it.
+        host: Where containerlab is, if not here.
+    """
+    return tuple(_findings(topology, provider, host))
 
 
 def is_healthy(findings: tuple[Finding, ...]) -> bool:
@@ -52,23 +61,26 @@ def is_healthy(findings: tuple[Finding, ...]) -> bool:
     return all(finding.verdict != "bad" for finding in findings)
 
 
-def _findings(topology: Topology, provider: str) -> Iterator[Finding]:
+def _findings(topology: Topology, provider: str, host: str | None) -> Iterator[Finding]:
     yield _python()
     yield _architecture()
-    programs = list(_programs())
+    programs = list(_programs(provider))
     yield from programs
     image = None
     if all(finding.verdict == "ok" for finding in programs):
         yield _namespaces()
         image = find_image(key := current_key())
         yield _image(key, image)
-    yield _acceleration()
-    yield _memory(topology)
+    if provider != CONTAINERLAB:
+        yield _acceleration()
+        yield _memory(topology)
     yield _directory("cache directory", cache_dir(), CACHE_MIB if image else IMAGE_MIB)
     yield _directory("state directory", state_dir(), LAB_MIB)
     yield _runtime(topology)
     if provider == "vagrant":
         yield from _vagrant(topology)
+    elif provider == CONTAINERLAB:
+        yield from _containerlab(topology, host)
     else:
         yield _snapshots(topology)
         yield _ports(len(topology.nodes))
@@ -77,6 +89,16 @@ def _findings(topology: Topology, provider: str) -> Iterator[Finding]:
 def _vagrant(topology: Topology) -> Iterator[Finding]:
     for need in needs(topology, lab_prefix=prefix(lab_home(DEFAULT_NAME))):
         yield Finding(need.what, need.verdict, need.seen, need.fix)
+
+
+def _containerlab(topology: Topology, host: str | None) -> Iterator[Finding]:
+    what = "containerlab's host"
+    try:
+        yield Finding(what, "ok", host or "this machine")
+        for need in look(host, topology):
+            yield Finding(need.what, need.verdict, need.seen, need.fix)
+    except LabError as error:
+        yield Finding(what, "bad", f"{error.brief}: {error.details}", error.hint)
 
 
 def _python() -> Finding:
@@ -95,9 +117,11 @@ def _architecture() -> Finding:
     )
 
 
-def _programs() -> Iterator[Finding]:
+def _programs(provider: str) -> Iterator[Finding]:
     for program, package in PACKAGE_OF.items():
         if program == "newuidmap" and os.geteuid() == 0:
+            continue
+        if provider == CONTAINERLAB and program not in (*needed_programs(), "newuidmap"):
             continue
         found = find_program(program)
         yield (

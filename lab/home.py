@@ -47,7 +47,8 @@ class LabState(BaseModel):
 
     ``reached`` is the last stage that was completed, ``None`` while the machines are being
     prepared. ``pace`` multiplies every deadline: 1 with hardware acceleration. ``origin`` is the
-    snapshot to which ``lab.reset`` goes back. ``inventory`` are the hosts that are lent to it.
+    snapshot to which ``lab.reset`` goes back. ``inventory`` are the hosts that are lent to it;
+    ``host`` is the one that carries its containers, ``None`` for this machine.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +64,7 @@ class LabState(BaseModel):
     access: dict[str, Access] = {}
     origin: Path | None = None
     inventory: Inventory | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

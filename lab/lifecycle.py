@@ -12,6 +12,7 @@ from lab.inventory import Inventory
 from lab.node import Connect, connected
 from lab.paths import expect_room_for_sockets
 from lab.providers import (
+    CONTAINERLAB,
     DEFAULT_PROVIDER,
     EXISTING,
     MachineState,
@@ -31,7 +32,8 @@ class Wish:
 
     ``topology`` is a file or the name of one of ours. ``None`` for it and for ``provider`` keeps
     what the lab has; a new lab then gets the article's topology and the default provider.
-    ``cold`` makes the machines boot even if there is a snapshot to start from.
+    ``cold`` makes the machines boot even if there is a snapshot to start from. ``host`` is the one
+    that carries the containers.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Wish:
     rollback: bool = False
     cold: bool = False
     inventory: Inventory | None = None
+    host: str | None = None
 
     def expect_known(self) -> None:
         """Make sure that what is named exists, before anything is locked or made.
@@ -59,6 +62,13 @@ class Wish:
                 f"--provider {self.provider} makes its machines: --inventory is for existing ones",
                 hint=f"--provider {EXISTING}",
             )
+        if self.host is not None and self.provider not in (None, CONTAINERLAB):
+            raise UsageError(
+                f"--provider {self.provider} makes its machines here: --host is for containers",
+                hint=f"--provider {CONTAINERLAB}",
+            )
+        if self.host is not None and self.inventory is not None:
+            raise UsageError("--host and --inventory contradict each other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +270,8 @@ def _expect_same(state: LabState, wish: Wish) -> None:
         differs.append("provider")
     if wish.inventory not in (None, state.inventory):
         differs.append("inventory")
+    if wish.host not in (None, state.host):
+        differs.append("host")
     if differs:
         raise Conflict(
             f"Lab {state.name} exists with another {' and '.join(differs)}",
@@ -274,12 +286,14 @@ def _plan(home: LabHome, wish: Wish, earlier: LabState | None) -> LabState:
     What is not wished for is what it was ``earlier``.
     """
     before = earlier.provider if earlier else DEFAULT_PROVIDER
-    provider = wish.provider or (EXISTING if wish.inventory else before)
-    topology, inventory = None, wish.inventory
+    provider = wish.provider or _fitting(wish) or before
+    topology, inventory, host = None, wish.inventory, wish.host
     if earlier is not None and wish.topology is None:
         topology = earlier.topology
     if earlier is not None and wish.inventory is None and provider == before:
         inventory = earlier.inventory
+    if earlier is not None and wish.host is None and provider == before:
+        host = earlier.host
     return LabState(
         name=home.name,
         provider=provider,
@@ -287,7 +301,15 @@ def _plan(home: LabHome, wish: Wish, earlier: LabState | None) -> LabState:
         created=datetime.now(UTC),
         runtime=home.runtime,
         inventory=inventory,
+        host=host,
     )
+
+
+def _fitting(wish: Wish) -> str | None:
+    """Return the provider that an option fits of which no other one knows."""
+    if wish.host is not None:
+        return CONTAINERLAB
+    return EXISTING if wish.inventory is not None else None
 
 
 def _make(home: LabHome, plan: LabState, wish: Wish, steps: Steps, connect: Connect) -> LabState:

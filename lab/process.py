@@ -33,6 +33,7 @@ PACKAGE_OF = {
 """Debian package of each program we start, for the error that says it is missing."""
 
 OTHER_PACKAGES = {
+    "debugfs": "e2fsprogs",
     "libvirtd": "libvirt-daemon-system",
     "ssh-keyscan": "openssh-client",
     "vagrant": "vagrant vagrant-libvirt libvirt-daemon-system",

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
@@ -11,6 +12,7 @@ from typing import TypeVar
 from lab.errors import UsageError
 
 E = TypeVar("E", bound=StrEnum)
+SSH_URL = re.compile(r"ssh://([A-Za-z0-9_][\w.-]*@)?(\w[\w.-]*|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
 
 
 class Output(StrEnum):
@@ -59,6 +61,19 @@ def count(option: str, value: str, *, least: int) -> int:
     if number < least:
         raise UsageError(f"{option} is {number}", details=f"expected {least} or more")
     return number
+
+
+def ssh_url(option: str, value: str) -> str:
+    """Return an option that says how ssh reaches a host.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if not SSH_URL.fullmatch(value):
+        raise UsageError(
+            f"{option} is {value!r}", details="expected ssh://host, ssh://user@host:port or so"
+        )
+    return value
 
 
 def pace() -> float:

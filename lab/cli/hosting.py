@@ -14,6 +14,7 @@ from lab.errors import UsageError
     help={
         "topology": "judge for this topology (LAB_TOPOLOGY)",
         "provider": "look at what this provider needs (LAB_PROVIDER, default: qemu)",
+        "host": "with --provider containerlab: where it is, as in ssh://root@lab1",
         "output": OUTPUT,
         "start": "start libvirt's daemons first, on a machine without systemd",
         "stop": "stop what --start started",
@@ -24,6 +25,7 @@ def doctor(
     c: Context,
     topology: str = "",
     provider: str = "",
+    host: str = "",
     output: str = "",
     start: bool = False,
     stop: bool = False,
@@ -31,13 +33,16 @@ def doctor(
     """Look at this machine: what a lab needs, the verdict, the fix."""
     from lab import report
     from lab.doctor import examine, is_healthy
-    from lab.providers import DEFAULT_PROVIDER, libvirt_daemons, provider_named
+    from lab.providers import CONTAINERLAB, DEFAULT_PROVIDER, libvirt_daemons, provider_named
+    from lab.settings import ssh_url
     from lab.steps import Steps
     from lab.topology_file import load_named_topology
 
     as_json = wants_json(c, output)
     wanted = option_value(c, "provider", provider, DEFAULT_PROVIDER)
     provider_named(wanted)
+    if host and wanted != CONTAINERLAB:
+        raise UsageError("--host needs --provider containerlab: others make machines here")
     if start and stop:
         raise UsageError("--start and --stop contradict each other")
     if (start or stop) and wanted != "vagrant":
@@ -49,7 +54,7 @@ def doctor(
         return
     if start:
         libvirt_daemons.start(Steps())
-    findings = examine(found, wanted)
+    findings = examine(found, wanted, ssh_url("--host", host) if host else None)
     if as_json:
         report.print_json("lab.doctor/v1", report.findings_content(findings))
     else:

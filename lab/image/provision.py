@@ -48,7 +48,7 @@ def main() -> None:
         _write(entry)
     _identify(os.environ)
     _install()
-    _make_archive(Path(NODE_TEST_ARCHIVE))
+    make_archive(Path(NODE_TEST_ARCHIVE))
     _write(name_service())
     # Would restore a saved IPVS table: swarm's is dockerd's business alone.
     _run("systemctl", "mask", "--quiet", "ipvsadm.service")
@@ -98,7 +98,8 @@ def _install() -> None:
         )
 
 
-def _make_archive(archive: Path) -> None:
+def make_archive(archive: Path) -> None:
+    """Write the service's container image, cut out of this machine's own files."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
         rootfs = Path(directory, "rootfs.tar")

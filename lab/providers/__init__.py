@@ -21,6 +21,9 @@ DEFAULT_PROVIDER = "qemu"
 EXISTING = "existing"
 """The provider of hosts that an inventory names."""
 
+CONTAINERLAB = "containerlab"
+"""The provider of containers on one host, which may be another machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machines:
@@ -164,9 +167,16 @@ def _vagrant() -> Provider:
     return VagrantProvider()
 
 
+def _containerlab() -> Provider:
+    from lab.providers.containerlab import ContainerlabProvider
+
+    return ContainerlabProvider()
+
+
 PROVIDERS: Mapping[str, Callable[[], Provider]] = {
     "qemu": _qemu,
     "vagrant": _vagrant,
+    CONTAINERLAB: _containerlab,
     EXISTING: _existing,
 }
 

@@ -5,6 +5,7 @@ lab/image/init.
 """
 
 import base64
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from lab.image import cpio
@@ -51,23 +52,28 @@ def becoming(topology: Topology, node: NodeSpec, *, host_key: bytes, authorized_
     What ``/init`` does before systemd starts is done to what already runs: the name, the address
     on the link, the files; sshd reads its key when it starts, chrony when it is told.
     """
-    lines = ["set -e"]
-    for entry in own_files(topology, node, host_key=host_key, authorized_key=authorized_key):
-        if entry.content is None:
-            lines.append(f"mkdir -p /{entry.path}")
-        else:
-            text = base64.b64encode(entry.content).decode()
-            lines.append(f"echo {text} | base64 -d > /{entry.path}")
-        lines.append(f"chmod {entry.mode:o} /{entry.path}")
+    own = own_files(topology, node, host_key=host_key, authorized_key=authorized_key)
     link = f"{node.address}/{topology.link.subnet.prefixlen}"
     return "\n".join(
         (
-            *lines,
+            "set -e",
+            *writing(own),
             f"hostname {node.name}",
             f"ip addr flush dev eth1; ip addr add {link} dev eth1",
             "systemctl restart ssh; chronyc reload sources",
         )
     )
+
+
+def writing(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the lines of a script that writes files and directories, over those that are there."""
+    for entry in entries:
+        if entry.content is None:
+            yield f"mkdir -p /{entry.path}"
+        else:
+            text = base64.b64encode(entry.content).decode()
+            yield f"echo {text} | base64 -d > /{entry.path}"
+        yield f"chmod {entry.mode:o} /{entry.path}"
 
 
 def _environment(topology: Topology, node: NodeSpec) -> str:

@@ -12,6 +12,7 @@ from lab.home import LabHome, lab_home, lab_names
 from lab.parallel import on_all
 from lab.paths import private_dir, write_private
 from lab.process import ProcessId, identify, is_alive, run
+from lab.providers.identity import write_access
 from lab.providers.ports import forwarded_ports
 from lab.providers.qemu_command import MachineSpec, Plugs, hub_argv, machine_argv
 from lab.topology import NodeSpec, Topology
@@ -155,23 +156,11 @@ def access_of(home: LabHome, record: Record, host_keys: Mapping[str, str]) -> di
         record: What is remembered of it.
         host_keys: For each node the line of its public host key.
     """
-    known_hosts = home.path / "known_hosts"
-    lines = []
-    for node, (ssh_port, _) in record.ports.items():
-        kind, key = host_keys[node].split()[:2]
-        lines.append(f"[127.0.0.1]:{ssh_port} {kind} {key}\n")
-    write_private(known_hosts, "".join(lines))
-    return {
-        node: Access(
-            host="127.0.0.1",
-            port=ssh_port,
-            user="root",
-            identity_file=home.path / "id_ed25519",
-            known_hosts=known_hosts,
-            entry=f"127.0.0.1:{entry_port}",
-        )
+    where = {
+        node: ("127.0.0.1", ssh_port, f"127.0.0.1:{entry_port}")
         for node, (ssh_port, entry_port) in record.ports.items()
     }
+    return write_access(home, where, host_keys)
 
 
 def _start_machine(machine: MachineSpec) -> ProcessId:

@@ -5,15 +5,14 @@ Looking changes nothing. ``lab.doctor`` shows all of it; ``preflight`` raises th
 
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Literal
 
 from lab.errors import CommandFailed, LabError
 from lab.process import find_program, run
 from lab.providers import libvirt
 from lab.providers.libvirt_daemons import SYSTEMD
+from lab.providers.need import Need
 from lab.providers.vagrant_places import (
     base_environment,
     hypervisor,
@@ -29,16 +28,6 @@ HOST_ONLY = IPv4Network("192.168.56.0/21")
 """VirtualBox lets nobody else have a host-only network (its manual, 6.7, since 6.1.28)."""
 
 NETWORKS_CONF = Path("/etc/vbox/networks.conf")
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One thing that was looked at."""
-
-    what: str
-    verdict: Literal["ok", "warning", "bad"]
-    seen: str
-    fix: str = ""
 
 
 def needs(topology: Topology, *, lab_prefix: str = "") -> Iterator[Need]:

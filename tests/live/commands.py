@@ -59,15 +59,16 @@ class OwnLab:
         """Return the processes of its machines, recorded or not."""
         return {machine.pid for machine in using(QEMU, self.home.path, self.home.runtime)}
 
-    def type(self, command: str, *, code: int = 0) -> str:
+    def type(self, command: str, *, code: int = 0, timeout_s: float = COLD_S) -> str:
         """Type a command to its end; return what it wrote.
 
         Args:
             command: As it is in the documentation; ``--name`` is not needed.
             code: The exit code that is expected.
+            timeout_s: How long it may take.
         """
         with self.typing(command) as process:
-            screen, _ = process.communicate(timeout=COLD_S)
+            screen, _ = process.communicate(timeout=timeout_s)
         assert process.returncode == code, f"$ {command}\n{screen}"
         return screen
 

@@ -6,7 +6,7 @@ import pytest
 
 from lab.session import LabSession, open_lab
 
-LIVE = ("live", "vagrant")
+LIVE = ("live", "vagrant", "containerlab")
 
 
 def pytest_configure() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab.doctor import examine, is_healthy
-from lab.providers.vagrant_needs import Need, needs
+from lab.providers.need import Need
+from lab.providers.vagrant_needs import needs
 from lab.topology import Topology
 from tests.vagrant.stand_ins import StandIns
 

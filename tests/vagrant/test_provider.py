@@ -13,8 +13,9 @@ from lab.errors import PreflightFailed, ProviderFailed, UsageError
 from lab.home import LabHome
 from lab.process import ProcessId, end, identify, is_alive
 from lab.providers import Provider, provider_named
+from lab.providers.need import Need
 from lab.providers.vagrant import VagrantProvider
-from lab.providers.vagrant_needs import Need, needs
+from lab.providers.vagrant_needs import needs
 from lab.steps import Steps
 from lab.topology import Topology
 from lab.topology_file import load_topology
