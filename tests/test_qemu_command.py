@@ -77,7 +77,7 @@ def test_a_machine_with_hardware_acceleration() -> None:
         "-drive if=none,id=disk,file=/state/article/nodes/manager/disk.qcow2,"
         "cache=unsafe,discard=unmap",
         "-device virtio-blk-pci,drive=disk",
-        "-netdev user,id=management,net=192.168.120.0/24,restrict=on,"
+        "-netdev user,id=management,net=192.168.120.0/24,restrict=on,ipv6=off,"
         "hostfwd=tcp:127.0.0.1:15002-:22,hostfwd=tcp:127.0.0.1:15000-:5000",
         "-netdev dgram,id=link,local.type=unix,local.path=/run/1234abcd/link-1,"
         "remote.type=unix,remote.path=/run/1234abcd/link-2",
@@ -131,7 +131,7 @@ def test_a_mold_is_the_machine_itself_with_a_file_for_its_memory_and_no_plugs() 
     assert [b for _, b in found] == [
         f"-initrd {SAVED}/initrd",
         f"-drive if=none,id=disk,file={SAVED}/disk.qcow2,cache=unsafe,discard=unmap",
-        "-netdev user,id=management,net=192.168.120.0/24,restrict=on",
+        "-netdev user,id=management,net=192.168.120.0/24,restrict=on,ipv6=off",
         "-netdev hubport,id=link,hubid=0",
         "-chardev null,id=agent",
         f"-chardev file,id=console,path={SAVED}/console.log,append=on",

@@ -27,7 +27,7 @@ FAULTS = (
     Fault(
         id="mark-lost",
         title="the sandbox does not mark requests any more",
-        symptom="requests through this node are refused at once (with localhost they hang)",
+        symptom="requests through this node are refused at once",
         hop=Hop.SANDBOX,
         first="B1-mark[{node}]",
         role=Role.ANY,

@@ -23,7 +23,7 @@ FIRST_MARK = 256
         Scope.NODE,
         "the sandbox marks packets for the published port with the mark IPVS waits for",
         cause="the rule was removed, or the sandbox lost its rules: requests are then refused at "
-        "once, because nothing listens in the sandbox (through localhost they hang)",
+        "once, because nothing listens in the sandbox",
         see="nsenter --net=/var/run/docker/netns/ingress_sbox iptables -t mangle -nvL PREROUTING",
     )
 )

@@ -148,7 +148,9 @@ def _memory(machine: MachineSpec) -> tuple[str, ...]:
 
 def _connections(machine: MachineSpec) -> tuple[str, ...]:
     # restrict: a lab reaches nothing but itself, so it is the same with and without internet.
-    management = f"user,id=management,net={machine.management},restrict=on"
+    # No IPv6: QEMU would announce a way out, and with it curl's try of ::1, which the nodes do not
+    # have, gets lost instead of being refused at once.
+    management = f"user,id=management,net={machine.management},restrict=on,ipv6=off"
     if machine.plugs is None:
         link, agent = "hubport,id=link,hubid=0", "null,id=agent"
     else:
