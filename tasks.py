@@ -28,7 +28,7 @@ from lab.cli.proving import matrix
 from lab.cli.recording import capture
 from lab.cli.seeing import diagnose, trace
 from lab.cli.word import TaskWithOptionalWord
-from lab.errors import LabError, UsageError
+from lab.errors import CommandFailed, LabError, UsageError
 from lab.readers import let_readers_go
 from lab.settings import choice, count, ssh_url
 
@@ -202,11 +202,14 @@ def status_(c: Context, name: str | None = None, output: str = "") -> None:
     found = lifecycle.status(lab_name(c, name))
     injected = journal.read(found.home)
     swarm: SwarmView | None = SwarmView({}, ())
-    silence = None
+    silence: LabError | None = None
     manager = found.machines[found.state.topology.manager.name]
-    if manager.running and found.state.reached in (Stage.SWARM, Stage.SERVICE):
+    if manager.running and found.state.reached is not None:
         try:
             swarm = look_at_swarm(found.home, found.state)
+        except CommandFailed as error:
+            if found.state.reached is not Stage.NODES:  # else nobody has formed a swarm yet
+                swarm, silence = None, error
         except LabError as error:  # what is known without it is shown all the same
             swarm, silence = None, error
     if as_json:

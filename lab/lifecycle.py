@@ -110,7 +110,9 @@ def up(wish: Wish, steps: Steps, *, connect: Connect = connected) -> LabState:
             if state is not None and not made_here:
                 warm.wake(home, state, steps)
                 if _is_complete(state, wish.until):
-                    steps.note(f"lab {state.name} has reached {wish.until}: nothing to do")
+                    remark = "; --cold is for a lab that is not up" if wish.cold else ""
+                    done = f"lab {state.name} has reached {wish.until}: nothing to do"
+                    steps.note(f"{done}{remark}")
                     return state
                 return _finish(home, state, wish.until, steps, connect)
             return _make(home, _plan(home, wish, state), wish, steps, connect)

@@ -296,8 +296,9 @@ def _obstacle(snapshot: Snapshot, circumstances: Mapping[str, str]) -> str:
     for what, now in circumstances.items():
         then = manifest.circumstances.get(what, "nothing")
         if then != now:
-            # Of two long texts nobody would find the difference, such as those of a processor.
-            shown = f": {then} then, {now} now" if len(then + now) <= SHOWN else ""
+            # Of two digests or long texts (a processor's) nobody would find the difference.
+            tells = what != "code" and len(then + now) <= SHOWN
+            shown = f": {then} then, {now} now" if tells else ""
             return f"it was made with another {what}{shown}"
     return _broken(snapshot)
 

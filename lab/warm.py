@@ -197,7 +197,7 @@ def find_named(name: str) -> Snapshot:
         raise UsageError(
             f"There is no snapshot {name}",
             details=f"known: {', '.join(store.names()) or 'none'}",
-            hint=f"invoke lab.snapshot {name}",
+            hint="invoke lab.snapshot   (lists what there is)",
         )
     try:
         manifest = read_snapshot(store.path_of(name)).manifest

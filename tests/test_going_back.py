@@ -373,7 +373,7 @@ def test_an_unknown_snapshot_names_those_there_are(world: World, lab: LabState) 
     with pytest.raises(UsageError, match="There is no snapshot after") as caught:
         restore(world, "after")
     assert caught.value.details == "known: none"
-    assert caught.value.hint == "invoke lab.snapshot after"
+    assert caught.value.hint == "invoke lab.snapshot   (lists what there is)"
     for name in ("two", "one"):
         save(world, name)
     with pytest.raises(UsageError) as caught:

@@ -47,6 +47,10 @@ def test_a_lab_that_answers_is_left_alone(world: World) -> None:
     world.up(replace(WISH, until=Stage.NODES))
     assert world.log == []
     assert "nothing to do" in world.shown
+    assert "--cold" not in world.shown
+    world.up(replace(WISH, until=Stage.SERVICE, cold=True))
+    assert world.log == []
+    assert "nothing to do; --cold is for a lab that is not up" in world.shown
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,8 @@ def test_what_was_made_under_other_circumstances_is_useless(
     saves.fits = {"machine": "of card"}
     words = "it was made with another machine: of paper then, of card now"
     assert set(obstacles().values()) == {words}
+    saves.fits = {"code": "0123abcd"}
+    assert "it was made with another code" in obstacles().values()  # without two long digests
     saves.fits = None
     assert set(obstacles().values()) == {"there is no image for its machines"}
 

@@ -2,6 +2,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from lab import lifecycle, look, saved
 from lab.access import Access
-from lab.errors import LabError, NotRunning
+from lab.errors import CommandFailed, LabError, NotRunning
 from lab.home import LabState, Stage, lab_home
 from lab.image import store as images
 from lab.look import SwarmView
@@ -406,6 +407,26 @@ def test_the_status_tells_what_the_manager_sees(
     found = json.loads(invoke("lab.status", "-o", "json").stdout)
     assert [node["swarm"] for node in found["nodes"]] == ["ready", "down"]
     assert [replica["slot"] for replica in found["service"]["replicas"]] == [1]
+
+
+@pytest.mark.usefixtures("running")
+def test_the_status_tells_of_a_swarm_that_was_typed_by_hand(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = lifecycle.status("article")
+    at_nodes = replace(found, state=found.state.model_copy(update={"reached": Stage.NODES}))
+    monkeypatch.setattr(lifecycle, "status", lambda name: at_nodes)
+    by_hand = SwarmView({"manager": "ready"}, ())
+    monkeypatch.setattr(look, "look_at_swarm", lambda home, state: by_hand)
+    assert invoke("lab.status").stdout.splitlines()[2].split()[4] == "ready"
+
+    def nobody(home: object, state: object) -> SwarmView:
+        raise CommandFailed("manager: node ls failed", details="not a swarm manager")
+
+    monkeypatch.setattr(look, "look_at_swarm", nobody)
+    done = invoke("lab.status")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[2].split()[4] == "-"
 
 
 @pytest.mark.usefixtures("running")

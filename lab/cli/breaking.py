@@ -65,11 +65,15 @@ def faults(c: Context, name: str | None = None, look: bool = False, output: str 
     from lab.faults import acting, journal, telling
     from lab.faults.catalogue import FAULTS
     from lab.home import lab_home
+    from lab.steps import Steps
 
     as_json = wants_json(c, output)
     lab = lab_name(c, name)
     entries = journal.read(lab_home(lab))
-    found = acting.leftovers(lab) if look else None
+    found = None
+    if look:
+        with Steps().step("Looking for traces of every fault"):
+            found = acting.leftovers(lab)
     if as_json:
         report.print_json("lab.faults/v1", telling.contents(FAULTS, entries, found))
         return

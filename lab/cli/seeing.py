@@ -126,7 +126,6 @@ def trace(
             "--live and --inventory contradict each other",
             details="no request is sent to a service of somebody's own",
         )
-    steps = Steps(quiet=not live)
     with subject(lab_name(c, name), wish) as looked_at:
         if looked_at.statement:
             _state(SCHEMA, looked_at, as_json=form is TraceOutput.JSON)
@@ -134,8 +133,7 @@ def trace(
         request = request_of(looked_at.topology, from_)
         if wish is None:
             _expect_published(looked_at.topology, port)
-        with steps.step("Looking at all nodes"):
-            situation, silent = looked_at.look(Depth.RULES)
+        situation, silent = looked_at.look(Depth.RULES)
     found = examine(situation, silent)
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     way = follow(situation, found, request, lab=looked_at.name, made=made)
@@ -146,7 +144,7 @@ def trace(
     from lab.session import open_lab, place_of
 
     place = place_of(open_lab(looked_at.name))
-    seen = take(Scene(looked_at.name, place, situation, silent), request, steps)
+    seen = take(Scene(looked_at.name, place, situation, silent), request, Steps())
     _show_live(seen, way, form)
     if not seen.answered:
         sys.exit(SOMETHING_IS_BROKEN)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from lab.attached import Wish, attached
 from lab.diagnosis.words import Typed
@@ -45,17 +46,18 @@ def subject(lab_name: str, wish: Wish | None) -> Iterator[Subject]:
     Raises:
         LabError: It cannot be looked at.
     """
+    steps = Steps()
     if wish is None:
         lab = open_lab(lab_name)
         place = place_of(lab)
-        yield Subject(
-            lab.name,
-            lab.topology,
-            typed_for(lab),
-            lambda depth: look_at_what_answers(place, depth, _tell_silent),
-        )
+
+        def look_here(depth: Depth) -> Seen:
+            trying = ", and trying the way" if depth > Depth.RULES else ""
+            with steps.step(f"Looking at all nodes{trying}"):
+                return look_at_what_answers(place, depth, partial(_tell_silent, steps))
+
+        yield Subject(lab.name, lab.topology, typed_for(lab), look_here)
         return
-    steps = Steps()
     with ExitStack() as stack:
         with steps.step(f"Looking at the hosts of {wish.inventory}"):
             hosts = stack.enter_context(attached(wish))
@@ -71,7 +73,7 @@ def subject(lab_name: str, wish: Wish | None) -> Iterator[Subject]:
         )
 
 
-def _tell_silent(silent: Mapping[str, LabError]) -> None:
+def _tell_silent(steps: Steps, silent: Mapping[str, LabError]) -> None:
     """Say on stderr at once who cannot be looked at: trying the others takes its time."""
     for node, error in silent.items():
-        Steps().note(f"{node} cannot be looked at: {error.brief}; going on without it")
+        steps.note(f"{node} cannot be looked at: {error.brief}; going on without it")

@@ -126,7 +126,8 @@ def _rest(diagnosis: Diagnosis) -> str:
     good = sum(verdict.ok for verdict in diagnosis.verdicts)
     text = f"{good} of {asked} checks hold"
     reasons = Counter(one.reason for one in diagnosis.unasked)
-    text += "".join(f"; {count} were not asked: {why}" for why, count in reasons.items())
+    for why, count in reasons.items():
+        text += f"; {count} {'was' if count == 1 else 'were'} not asked: {why}"
     return _filled(f"{text}.")
 
 

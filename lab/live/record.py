@@ -45,6 +45,11 @@ def told(record: Record) -> str:
     lines += [f"  {p.name:<{width}}  {why}" for p, why in record.catch.deaf.items()]
     lines += [f"not captured: anything on {node}, which does not answer" for node in record.silent]
     lines += _clock_notes(record.catch)
+    if not total and sent.answers:
+        lines.append(
+            "The request did not come by there: with --from host or another node it enters "
+            "from outside"
+        )
     if record.file != "-":
         lines += [f"Written: {record.file}", f"  wireshark {record.file}"]
         lines.append('  of one place only: the display filter frame.interface_name == "NAME"')

@@ -20,6 +20,7 @@ from lab.trace.model import HERE, Branch, Key, Side, Station, Step, Task, Trace,
 from lab.trace.sayings import Said
 
 READ = "docs/walkthrough.md"
+OWN_FILTER = "H7-local-pass"
 
 _SAY: Mapping[Key, Callable[[Situation, str], Said]] = {
     Key.PORT: sayings.port,
@@ -58,7 +59,7 @@ def trace(
     Raises:
         FactUnavailable: Nothing is known of the node it enters at.
     """
-    builder = _Builder(situation, diagnosis)
+    builder = _Builder(situation, request, diagnosis)
     here = {node.node for node in situation.cluster.nodes}
     sides = tuple(builder.side(n.name) for n in situation.topology.nodes if n.name in here)
     tasks = tuple(builder.tasks())
@@ -102,6 +103,7 @@ class _Builder:
     """Makes stations, each with the verdicts about it."""
 
     situation: Situation
+    request: Request
     diagnosis: Diagnosis
 
     def side(self, node: str) -> Side:
@@ -128,6 +130,8 @@ class _Builder:
             for v in self.diagnosis.verdicts
             if v.check == check and self._is_about(v, node, slot)
         )
+        if self.request.origin != HERE:  # what its own filter does to it comes first then
+            verdicts = tuple(sorted(verdicts, key=lambda v: v.check != OWN_FILTER))
         lines = tuple(line.rstrip() for line in said.lines)
         proofs = (line.rstrip() for v in verdicts for line in v.evidence)
         service = self.situation.topology.service.name

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,10 @@ def test_what_was_written_is_told_place_by_place() -> None:
     assert "Written" not in told(Record("article", "-", RECORD.catch, RECORD.sent))
     alone = Record("article", "-", RECORD.catch, RECORD.sent, ("worker",))
     assert "not captured: anything on worker, which does not answer" in told(alone)
+    assert "--from host" not in text
+    nothing = replace(RECORD.catch, packets=dict.fromkeys(RECORD.catch.packets, ()))
+    past = told(Record("article", "some.pcapng", nothing, RECORD.sent))
+    assert "The request did not come by there: with --from host" in past
     document = json.loads(json.dumps(content(RECORD)))
     assert document["answered"] == 1
     assert sum(p["packets"] for p in document["places"]) == sum(
