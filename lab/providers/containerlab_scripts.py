@@ -174,12 +174,26 @@ def destroy(record: Record, *, timeout_s: float) -> str:
         '        [ -e "$space" ] || rm -f "$space"  # of a container that is gone',
         "    done",
         f"    rm -f /etc/ssh/ssh_config.d/clab-{record.lab}.conf",
+        f"    {without_names(record.lab)}",
         "fi",
         *([] if record.had_network else _without_network()),
         f"cd / && rm -rf {record.directory}",
         f"rmdir {ROOT} 2>/dev/null || true",
     ]
     return "\n".join(lines)
+
+
+def without_names(lab: str, hosts: str = "/etc/hosts") -> str:
+    """Return the line that takes a lab's block out of the hosts file.
+
+    ``containerlab destroy`` leaves it when the lab's own directory is gone. The file is written in
+    place: it may be one that is mounted.
+    """
+    first, last = (f"^###### CLAB-{lab}-{end} ######$" for end in ("START", "END"))
+    return (
+        f"rest=$(sed '/{first}/,/{last}/d' {hosts}); "
+        f'[ "$rest" = "$(cat {hosts})" ] || printf \'%s\\n\' "$rest" > {hosts}'
+    )
 
 
 def _without_network() -> list[str]:

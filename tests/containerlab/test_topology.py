@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab.providers.containerlab_scripts import without_names
 from lab.providers.containerlab_topology import (
     NODE_SCRIPT,
     SWITCH,
@@ -93,3 +94,14 @@ def test_a_script_makes_a_node_of_a_container(article: Topology) -> None:
     assert written["/etc/resolv.conf"] == "nameserver 127.0.0.1\n"
     assert "ln -sf /dev/null /etc/systemd/system/chrony.service" in script
     assert script.index("base64") < script.index("exec /sbin/init")
+
+
+def test_a_lab_is_taken_out_of_the_hosts_file_and_no_other(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    others = "127.0.0.1\tlocalhost\n###### CLAB-sil-a2-START ######\n10.0.0.9\tclab-sil-a2-x\n"
+    others += "###### CLAB-sil-a2-END ######\n"
+    block = "###### CLAB-sil-a-START ######\n10.0.0.2\tclab-sil-a-manager\n"
+    hosts.write_text(f"{others}{block}###### CLAB-sil-a-END ######\n")
+    for _ in range(2):
+        subprocess.run(["sh", "-ec", without_names("sil-a", str(hosts))], timeout=10, check=True)
+        assert hosts.read_text() == others
