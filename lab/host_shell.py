@@ -18,7 +18,7 @@ from lab.inventory import HostSpec, Inventory
 from lab.parallel import on_all
 from lab.paths import private_dir, runtime_dir
 from lab.process import ProcessId, identify, is_alive, last_lines, run
-from lab.shell import TIME_IS_UP, CommandResult, framed, unframed
+from lab.shell import CommandResult, framed, unframed
 
 CONNECT_S = 10
 """How long a host may take to answer at all."""
@@ -61,20 +61,14 @@ class HostShell:
             )
         except CommandFailed as error:
             raise self._unreachable(error.details) from error
-        ended = unframed(done.stdout)
-        if ended is None:
-            raise NotRunning(
-                f"The connection to {self.node} broke",
-                details=last_lines(done.stderr or done.stdout, 3),
-                hint=f"{self.by_hand} true",
-            )
-        stdout, code = ended
-        if code == TIME_IS_UP:
-            raise CommandFailed(
-                f"A command on {self.node} did not end within {timeout_s:.0f} s",
-                details=f"$ {command[:400]}",
-            )
-        return CommandResult(command, code, stdout, done.stderr)
+        return unframed(
+            done,
+            command,
+            node=self.node,
+            timeout_s=timeout_s,
+            details=f"$ {command[:400]}",
+            hint=f"{self.by_hand} true",
+        )
 
     def expect_root(self) -> None:
         """Connect, and make sure that commands run as root.

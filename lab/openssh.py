@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.errors import CommandFailed, NotReady, NotRunning
 from lab.process import Sign, last_lines, run
 from lab.serial_console import last_words
-from lab.shell import BEGUN, TIME_IS_UP, CommandResult, framed, unframed
+from lab.shell import BEGUN, CommandResult, framed, unframed
 
 CONSOLE_LINES = 3
 GRACE_S = 15.0
@@ -46,16 +46,8 @@ class OpenSshShell:
             raise self._silent(error.brief) from error
         except CommandFailed as error:
             raise self._silent(last_lines(error.details, 1)) from error
-        ended = unframed(done.stdout)
-        if ended is None:
-            raise NotRunning(f"The connection to {self.node} broke", details=done.stderr[-300:])
-        stdout, code = ended
-        if code == TIME_IS_UP:
-            raise CommandFailed(
-                f"A command on {self.node} did not end within {timeout_s:.0f} s",
-                details=f"$ {command[:400]}",
-            )
-        return CommandResult(command, code, stdout, done.stderr)
+        details = f"$ {command[:400]}"
+        return unframed(done, command, node=self.node, timeout_s=timeout_s, details=details)
 
     def _silent(self, seen: str) -> NotRunning:
         lines = [seen]

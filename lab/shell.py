@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from lab.errors import CommandFailed
-from lab.process import last_lines
+from lab.errors import CommandFailed, NotRunning
+from lab.process import Finished, last_lines
 
 BEGUN = "@@@ begun"
 ENDED = "@@@ ended "
@@ -59,11 +59,35 @@ def framed(command: str) -> str:
     return f"echo '{BEGUN}'; {command}; printf '\\n{ENDED}%s\\n' $?"
 
 
-def unframed(text: str) -> tuple[str, int] | None:
-    """Return what a framed command wrote, and its exit code; None if it did not come to its end.
+def unframed(
+    done: Finished, command: str, *, node: str, timeout_s: float, details: str, hint: str = ""
+) -> CommandResult:
+    """Return the result of a framed command that ssh has run.
 
     What a host says to everyone who logs in comes before it.
+
+    Args:
+        done: What ssh wrote.
+        command: The command, as it was given to the shell.
+        node: Where it ran.
+        timeout_s: The time after which timeout(1) has ended it there.
+        details: What to show if that happened; the command itself may be a secret.
+        hint: What to type if the connection broke.
+
+    Raises:
+        NotRunning: It did not come to its end.
+        CommandFailed: The time was up.
     """
-    _, begun, rest = text.partition(f"{BEGUN}\n")
+    _, begun, rest = done.stdout.partition(f"{BEGUN}\n")
     stdout, _, code = rest.rpartition(f"\n{ENDED}")
-    return (stdout, int(code)) if begun and code.strip().isdecimal() else None
+    if not begun or not code.strip().isdecimal():
+        raise NotRunning(
+            f"The connection to {node} broke",
+            details=last_lines(done.stderr or done.stdout, 3),
+            hint=hint,
+        )
+    if int(code) == TIME_IS_UP:
+        raise CommandFailed(
+            f"A command on {node} did not end within {timeout_s:.0f} s", details=details
+        )
+    return CommandResult(command, int(code), stdout, done.stderr)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.errors import CommandFailed, NotRunning, ProviderFailed
 from lab.process import last_lines, run
-from lab.shell import TIME_IS_UP, CommandResult, framed, unframed
+from lab.shell import CommandResult, framed, unframed
 
 AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec sh {0}; else exec sudo -n sh {0}; fi'
 PATHS = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH\n"
@@ -155,13 +155,10 @@ class Host:
                 details=last_lines(error.details.partition("\n")[2], 4),
                 hint=f"{self._typed()} true   (must work without a password)",
             ) from error
-        ended = unframed(done.stdout)
-        if ended is None:
-            raise NotRunning(f"The connection to {self.node} broke", details=done.stderr[-300:])
-        stdout, code = ended
-        if code == TIME_IS_UP:
-            raise CommandFailed(
-                f"A command on {self.node} did not end within {timeout_s * self.pace:.0f} s",
-                details=last_lines(done.stderr or stdout, 6),
-            )
-        return CommandResult(command, code, stdout, done.stderr)
+        return unframed(
+            done,
+            command,
+            node=self.node,
+            timeout_s=timeout_s * self.pace,
+            details=last_lines(done.stderr, 6),
+        )
