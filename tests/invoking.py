@@ -1,15 +1,19 @@
-"""Typing our commands without a process for each: Invoke itself, in this one."""
+"""Typing our commands: Invoke's without a process for each, and pytest's with one."""
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from invoke.program import Program
 
 import tasks
+
+ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +52,18 @@ def invoking(
     yield run
     for number, handler in kept.items():
         signal.signal(number, handler)
+
+
+def expect_checks_refused(*words: str, said: str) -> None:
+    """Run `pytest checks/` with options that it refuses in one line, as wrong usage."""
+    done = subprocess.run(
+        (sys.executable, "-m", "pytest", "checks/", *words),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {said}" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ import pytest
 from lab.attached import Wish
 from lab.cli.options import attach_wish
 from lab.errors import UsageError
-from tests.invoking import Invoke
+from tests.invoking import Invoke, expect_checks_refused
 
 ROOT = Path(__file__).parent.parent
 
@@ -48,17 +48,7 @@ def test_options_that_contradict_each_other_are_refused(
     ],
 )
 def test_checks_refuse_in_one_line_and_as_wrong_usage(words: tuple[str, ...], said: str) -> None:
-    done = subprocess.run(
-        (sys.executable, "-m", "pytest", "checks/", *words),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert f"ERROR: {said}" in done.stderr
-    assert "Traceback" not in done.stderr
+    expect_checks_refused(*words, said=said)
 
 
 def test_commands_refuse_as_wrong_usage() -> None:

@@ -8,10 +8,11 @@ Docker has, ``fail`` the first word of what is refused.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.stand_ins import Programs
 
 SSH = """\
 #!/bin/sh
@@ -117,40 +118,14 @@ for module; do :; done
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StandIns:
+class StandIns(Programs):
     """A machine whose Docker and containerlab are ours."""
 
-    directory: Path
-
-    @property
-    def bin(self) -> Path:
-        """Where the programs are."""
-        return self.directory / "bin"
-
-    @property
-    def log(self) -> list[str]:
-        """What was asked, in order."""
-        file = self.directory / "log"
-        return file.read_text().splitlines() if file.exists() else []
+    __slots__ = ()
 
     def asked(self, words: str) -> list[str]:
         """Return the lines of the log that begin so."""
         return [line for line in self.log if line.startswith(words)]
-
-    def say(self, file: str, *lines: str) -> None:
-        """Let a program answer something else."""
-        (self.directory / file).write_text("".join(f"{line}\n" for line in lines))
-
-    def known(self, file: str) -> list[str]:
-        """Return what a program would answer."""
-        return (self.directory / file).read_text().splitlines()
-
-    def program(self, name: str, script: str) -> None:
-        """Put a program there."""
-        (self.bin / name).unlink(missing_ok=True)
-        (self.bin / name).write_text(script)
-        (self.bin / name).chmod(0o755)
 
 
 @contextmanager

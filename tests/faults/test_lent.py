@@ -1,8 +1,6 @@
 """Hosts that are lent to a lab are never broken: they stay when the lab goes."""
 
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -23,8 +21,8 @@ from lab.steps import Steps
 from lab.topology import Topology
 from tests.conftest import Dirs
 from tests.faults.world import fault, make_world
+from tests.invoking import expect_checks_refused
 
-ROOT = Path(__file__).parents[2]
 QUIET = Steps(quiet=True)
 REFUSED = "The hosts of lab article are lent: nothing is broken on them"
 
@@ -78,16 +76,7 @@ def test_no_matrix_is_run_on_lent_hosts(lab: LabState) -> None:
 
 @pytest.mark.parametrize("words", [("--changes-lab",), ("-m", "changes_lab"), ("--all-faults",)])
 def test_checks_do_not_change_lent_hosts(lab: LabState, words: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        (sys.executable, "-m", "pytest", "checks/", *words),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert f"ERROR: {REFUSED}" in done.stderr
+    expect_checks_refused(*words, said=REFUSED)
 
 
 @pytest.mark.parametrize("cut_short", [False, True])

@@ -9,10 +9,11 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.stand_ins import Programs
 
 VAGRANT = """\
 #!/bin/sh
@@ -97,45 +98,20 @@ Host worker
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StandIns:
+class StandIns(Programs):
     """A machine whose Vagrant and libvirt are ours."""
 
-    directory: Path
-
-    @property
-    def bin(self) -> Path:
-        """Where the programs are."""
-        return self.directory / "bin"
-
-    @property
-    def log(self) -> list[str]:
-        """What was asked of Vagrant and virsh, in order."""
-        file = self.directory / "log"
-        return file.read_text().splitlines() if file.exists() else []
+    __slots__ = ()
 
     @property
     def changes(self) -> list[str]:
-        """What of that was no question."""
+        """What was asked that was no question."""
         asking = ("list", "dumpxml", "version", "ssh-config", "plugin")
         return [line for line in self.log if not any(word in line for word in asking)]
 
     def forget(self) -> None:
         """Begin a new log."""
         (self.directory / "log").unlink(missing_ok=True)
-
-    def say(self, file: str, *lines: str) -> None:
-        """Let a program answer something else."""
-        (self.directory / file).write_text("".join(f"{line}\n" for line in lines))
-
-    def known(self, file: str) -> list[str]:
-        """Return what a program would answer."""
-        return (self.directory / file).read_text().splitlines()
-
-    def program(self, name: str, script: str) -> None:
-        """Put a program there."""
-        (self.bin / name).write_text(script)
-        (self.bin / name).chmod(0o755)
 
     def without(self, *names: str) -> None:
         """Take programs away."""
