@@ -56,6 +56,16 @@ def test_addresses_change_where_the_walkthrough_says() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("origin", "command"), [(NODE_A, "iptables -nvL OUTPUT"), (HERE, "iptables -nvL FORWARD")]
+)
+def test_the_filter_is_shown_by_the_chain_that_this_request_passes(
+    origin: str, command: str
+) -> None:
+    passed = next(s for s in followed(healthy(), origin).trunk if s.station.key is Key.FILTER)
+    assert passed.station.see[0] == command
+
+
 def test_there_is_a_branch_for_each_backend_over_the_tunnel_or_not() -> None:
     away, here = followed(healthy()).branches
     assert [(s.station.key, s.station.node) for s in away.steps] == [
