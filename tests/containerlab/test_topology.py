@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.providers.containerlab_scripts import without_names
+from lab.providers.containerlab_records import Record
+from lab.providers.containerlab_scripts import destroy, without_names
 from lab.providers.containerlab_topology import (
     NODE_SCRIPT,
     SWITCH,
@@ -97,6 +98,16 @@ def test_a_script_makes_a_node_of_a_container(article: Topology) -> None:
 
 
 def test_a_lab_is_taken_out_of_the_hosts_file_and_no_other(tmp_path: Path) -> None:
+    record = Record(
+        lab="sil-a",
+        owner="0123abcd",
+        host=None,
+        ssh_config=None,
+        text="",
+        had_network=True,
+        pace=1,
+    )
+    assert without_names("sil-a") in destroy(record, timeout_s=60)
     hosts = tmp_path / "hosts"
     others = "127.0.0.1\tlocalhost\n###### CLAB-sil-a2-START ######\n10.0.0.9\tclab-sil-a2-x\n"
     others += "###### CLAB-sil-a2-END ######\n"

@@ -89,6 +89,11 @@ def test_a_node_without_an_answer_is_told() -> None:
     assert "were not asked: no facts of a node named worker" in told
 
 
+def test_one_is_not_many() -> None:
+    left_out = {f"B16-idle@{NODE_B}": "nobody tells it"}
+    assert "1 was not asked: nobody tells it" in text(replace(healthy(), left_out=left_out))
+
+
 def test_what_was_not_sent_is_told() -> None:
     told = text(replace(healthy(), traffic=None))
     assert "26 were not asked: no traffic was sent" in told
