@@ -78,9 +78,9 @@ def unframed(
         NotRunning: It did not come to its end.
         CommandFailed: The time was up.
     """
-    _, begun, rest = done.stdout.partition(f"{BEGUN}\n")
+    _, _, rest = done.stdout.partition(f"{BEGUN}\n")
     stdout, _, code = rest.rpartition(f"\n{ENDED}")
-    if not begun or not code.strip().isdecimal():
+    if not code.strip().isdecimal():
         raise NotRunning(
             f"The connection to {node} broke",
             details=last_lines(done.stderr or done.stdout, 3),
