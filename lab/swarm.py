@@ -1,6 +1,6 @@
 """From machines with Docker to a swarm: preparing each node, then forming the cluster."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lab.docker_api import Engine, Member
 from lab.errors import Conflict, ProviderFailed
@@ -29,30 +29,55 @@ def prepare(node: Node, topology: Topology, deadline: Deadlines) -> None:
         timeout_s=deadline(15),
         hint=f"invoke lab.exec {node.name} -- journalctl -u docker",
     )
+    # Side by side: unpacking an image and making networks ask dockerd for different things.
+    parts: tuple[Callable[[], tuple[str, ...]], ...] = (
+        lambda: _make_networks(node, topology),
+        lambda: (load_image(node, topology.service.image),),
+    )
+    networks, _ = on_all(parts, lambda make: make())
+    if networks:
+        burn_marks(node, topology, networks, deadline)
+
+
+def _make_networks(node: Node, topology: Topology) -> tuple[str, ...]:
+    """Make the bridge and, in a swarm of this node alone, the networks that use up marks.
+
+    Returns the ids of the latter: none if there are no marks to use up, or a swarm is there.
+    """
     if not node.engine.has_network(GATEWAY_BRIDGE):
         node.engine.create_bridge(GATEWAY_BRIDGE, topology.bridge.subnet, topology.bridge_gateway)
-    load_image(node, topology.service.image)
-    burn_marks(node, topology, deadline)
+    if not topology.marks_to_burn or node.engine.swarm().state != "inactive":
+        return ()
+    pool = topology.overlay_pool
+    node.engine.init_swarm(node.spec.address, pool.subnet, pool.prefix_length)
+    return tuple(
+        node.engine.create_overlay(f"earlier-{number}") for number in range(topology.marks_to_burn)
+    )
 
 
-def load_image(node: Node, tag: str) -> None:
-    """Load the service's image from the archive the node brought with it."""
-    if node.engine.image_id(tag) is not None:
-        return
+def load_image(node: Node, tag: str) -> str:
+    """Load the service's image from the archive the node brought with it; return its id."""
+    found = node.engine.image_id(tag)
+    if found is not None:
+        return found
     succeed(
         node.shell,
         "curl -sS --fail --unix-socket /var/run/docker.sock -H 'Content-Type: application/x-tar' "
         f"-X POST --data-binary @{NODE_TEST_ARCHIVE} http://localhost/images/load",
         timeout_s=120,
     )
-    if node.engine.image_id(tag) is None:
+    found = node.engine.image_id(tag)
+    if found is None:
         raise ProviderFailed(
             f"The image {tag} is not on {node.name} after loading {NODE_TEST_ARCHIVE}",
             hint="invoke lab.image --rebuild",
         )
+    return found
 
 
-def burn_marks(node: Node, topology: Topology, deadline: Deadlines) -> None:
+def burn_marks(
+    node: Node, topology: Topology, networks: Sequence[str], deadline: Deadlines
+) -> None:
     """Let the firewall marks before the expected one be used up by a service that lived before.
 
     dockerd numbers its load balancers from 256 and never reuses a number while it runs, not even
@@ -62,13 +87,6 @@ def burn_marks(node: Node, topology: Topology, deadline: Deadlines) -> None:
     DNS round robin is enough, because the number is taken before anybody looks for a virtual
     address (libnetwork/service_common.go, addServiceBinding; measured with docker.io 26.1.5).
     """
-    if not topology.marks_to_burn or node.engine.swarm().state != "inactive":
-        return
-    pool = topology.overlay_pool
-    node.engine.init_swarm(node.spec.address, pool.subnet, pool.prefix_length)
-    networks = [
-        node.engine.create_overlay(f"earlier-{number}") for number in range(topology.marks_to_burn)
-    ]
     node.engine.create_service(
         "earlier",
         topology.service.image,
