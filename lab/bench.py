@@ -190,7 +190,6 @@ def _measure_once(scenario: Scenario, series: Series, steps: Steps) -> None:
             bench.up("warm", lab)
             series.add("pytest checks/, warm lab (s)", _checks(lab, env))
             series.add("lab.reset (s)", _invoke("lab.reset", "--name", lab, env=env)[0])
-            bench.crowd(lab)
             bench.floors(lab)
             bench.down(lab)
             _invoke("lab.snapshot", "--remove", "start", env=env)
