@@ -82,3 +82,10 @@ def test_every_variable_we_read_is_documented() -> None:
     }
     assert read <= told
     assert len(read) > 4
+
+
+def test_every_schema_is_named_with_its_number_and_no_other() -> None:
+    sources = [*ROOT.glob("lab/**/*.py"), ROOT / "tasks.py"]
+    schema = r"\blab\.[a-z-]+/v\d+\b"
+    written = {name for path in sources for name in re.findall(f'"({schema})"', path.read_text())}
+    assert written == set(re.findall(schema, (ROOT / "docs" / "reference.md").read_text()))
