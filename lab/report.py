@@ -130,7 +130,7 @@ def print_status(status: LabStatus, swarm: SwarmView | None) -> None:
                 f"{state.topology.service.name}.{replica.slot}",
                 replica.node,
                 replica.state,
-                replica.error or "-",
+                escape(replica.error) or "-",
             )
         out.print(tasks)
     out.print(typed_here(f"invoke lab.reset: {_way_back(status)}"), markup=False, soft_wrap=True)
@@ -230,7 +230,9 @@ def print_findings(findings: Sequence[Finding]) -> None:
     table = _table("looked at", "verdict", "seen and what to do")
     for finding in findings:
         fix = f"\nFix: {typed_here(finding.fix)}" if finding.fix else ""
-        table.add_row(finding.what, marks[finding.verdict], f"{finding.seen}{fix}")
+        # What a host or a program said is shown as it is: brackets in it are no markup of ours.
+        seen = escape(f"{finding.seen}{fix}")
+        table.add_row(escape(finding.what), marks[finding.verdict], seen)
     out.print(table)
 
 

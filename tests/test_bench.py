@@ -1,10 +1,13 @@
+import json
+import os
+from collections.abc import Mapping
 from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
 
-from lab import providers
-from lab.bench import SCENARIOS, possible, summary
+from lab import bench, providers
+from lab.bench import SCENARIOS, Scenario, measure, possible, summary
 from lab.bench_chart import Bar, bars, svg
 from lab.errors import PreflightFailed
 from tests.fake_lab import FakeProvider, Servers
@@ -56,3 +59,59 @@ def test_every_provider_is_measured_on_the_same_topology() -> None:
     by_default, by_vagrant = SCENARIOS[0], SCENARIOS[1]
     assert by_default.topology == by_vagrant.topology
     assert (by_default.provider, by_vagrant.provider) == ("qemu", "vagrant")
+
+
+def typed_for(scenario: Scenario, world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what one run of a scenario types, the name of its lab written as LAB."""
+    typed: list[str] = []
+
+    def invoke(*words: str, env: Mapping[str, str]) -> tuple[float, str]:
+        typed.append(" ".join(words).replace(f"bench-{os.getpid()}", "LAB"))
+        node = {"resident_mib": 1, "disk_mib": 1}
+        return 1.0, json.dumps({"phases": [], "nodes": [node]})
+
+    def checks(name: str, env: Mapping[str, str]) -> float:
+        typed.append(f"checks of {name}".replace(f"bench-{os.getpid()}", "LAB"))
+        return 1.0
+
+    monkeypatch.setattr(bench, "_invoke", invoke)
+    monkeypatch.setattr(bench, "_checks", checks)
+    monkeypatch.setattr(bench._Bench, "floors", lambda *_: typed.append("floors"))
+    monkeypatch.setattr(bench, "describe", dict)
+    measure((scenario,), 1, world.steps)
+    return typed
+
+
+def test_a_run_measures_every_way_of_coming_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = "lab.up --name LAB --topology article --provider qemu --output json"
+    assert typed_for(SCENARIOS[0], world, monkeypatch) == [
+        "lab.image",
+        up,
+        "lab.up --name LAB",
+        "checks of LAB",
+        "lab.down --name LAB",
+        up,
+        "checks of LAB",
+        "lab.reset --name LAB",
+        "floors",
+        "lab.down --name LAB",
+        "lab.snapshot --remove start",
+        up,
+        "lab.down --name LAB",
+    ]
+
+
+def test_a_crowd_comes_up_beside_the_first_lab_and_leaves_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert SCENARIOS[-1].crowd == 8
+    assert typed_for(replace(SCENARIOS[-1], crowd=3), world, monkeypatch) == [
+        "lab.image",
+        "lab.up --name LAB --topology article --provider qemu --output json",
+        "lab.up --name LAB-2 --topology article",
+        "lab.up --name LAB-3 --topology article",
+        *("checks of LAB", "checks of LAB-2", "checks of LAB-3"),
+        *("lab.down --name LAB-2", "lab.down --name LAB-3", "lab.down --name LAB"),
+    ]

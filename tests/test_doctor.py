@@ -4,6 +4,7 @@ import pytest
 
 from lab.doctor import Finding, examine, is_healthy
 from lab.process import PACKAGE_OF
+from lab.report import print_findings
 from lab.topology import Topology
 from tests.conftest import Dirs
 
@@ -133,3 +134,12 @@ def test_a_warning_stands_in_nobodys_way() -> None:
     fine = Finding("a", "ok", "")
     assert is_healthy((fine, Finding("b", "warning", "")))
     assert not is_healthy((fine, Finding("b", "bad", "")))
+
+
+def test_what_was_seen_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "[/x] dial [red]unix[/red]: usage: ssh [user@]host"
+    print_findings((Finding("ssh://[a]", "bad", said, fix="ssh -J [b] host"),))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "ssh://[a]" in shown
+    assert said in shown
+    assert "Fix: ssh -J [b] host" in shown

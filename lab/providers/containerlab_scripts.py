@@ -187,12 +187,13 @@ def without_names(lab: str, hosts: str = "/etc/hosts") -> str:
     """Return the line that takes a lab's block out of the hosts file.
 
     ``containerlab destroy`` leaves it when the lab's own directory is gone. The file is written in
-    place: it may be one that is mounted.
+    place: it may be one that is mounted. A block without an end is left: the rest is not ours.
     """
     first, last = (f"^###### CLAB-{lab}-{end} ######$" for end in ("START", "END"))
     return (
-        f"rest=$(sed '/{first}/,/{last}/d' {hosts}); "
-        f'[ "$rest" = "$(cat {hosts})" ] || printf \'%s\\n\' "$rest" > {hosts}'
+        f"if grep -q '{first}' {hosts} && grep -q '{last}' {hosts} && "
+        f"rest=$(sed '/{first}/,/{last}/d' {hosts}); then "
+        f"printf '%s\\n' \"$rest\" > {hosts}; fi"
     )
 
 

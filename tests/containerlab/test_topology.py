@@ -116,3 +116,19 @@ def test_a_lab_is_taken_out_of_the_hosts_file_and_no_other(tmp_path: Path) -> No
     for _ in range(2):
         subprocess.run(["sh", "-ec", without_names("sil-a", str(hosts))], timeout=10, check=True)
         assert hosts.read_text() == others
+
+
+def test_a_hosts_file_that_is_not_understood_is_left_as_it_is(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    broken_off = (
+        "###### CLAB-sil-a-START ######\n10.0.0.2\tclab-sil-a-manager\n127.0.0.1\tlocalhost\n"
+    )
+    hosts.write_text(broken_off)
+    remove = without_names("sil-a", str(hosts))
+    subprocess.run(["sh", "-ec", remove], timeout=10, check=True)
+    assert hosts.read_text() == broken_off
+    whole = f"{broken_off}###### CLAB-sil-a-END ######\n"
+    hosts.write_text(whole)
+    failing = f"sed() {{ return 1; }}; {remove}"
+    subprocess.run(["sh", "-ec", failing], timeout=10, check=True)
+    assert hosts.read_text() == whole
