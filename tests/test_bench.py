@@ -11,6 +11,7 @@ from lab.bench import SCENARIOS, Scenario, measure, possible, summary
 from lab.bench_chart import Bar, bars, svg
 from lab.errors import PreflightFailed
 from tests.fake_lab import FakeProvider, Servers
+from tests.fake_snapshots import FakeSnapshots
 from tests.world import World
 
 READINGS = {
@@ -64,6 +65,7 @@ def test_every_provider_is_measured_on_the_same_topology() -> None:
 def typed_for(scenario: Scenario, world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what one run of a scenario types, the name of its lab written as LAB."""
     typed: list[str] = []
+    world.provider.snapshots = FakeSnapshots(world.provider)
 
     def invoke(*words: str, env: Mapping[str, str]) -> tuple[float, str]:
         typed.append(" ".join(words).replace(f"bench-{os.getpid()}", "LAB"))
