@@ -5,7 +5,6 @@ What a command does is imported when it runs, so that `invoke --list` answers at
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
@@ -30,7 +29,7 @@ from lab.cli.seeing import diagnose, trace
 from lab.cli.word import TaskWithOptionalWord
 from lab.errors import CommandFailed, LabError, UsageError
 from lab.readers import let_readers_go
-from lab.settings import choice, count, ssh_url
+from lab.settings import choice, count, ssh_url, user_path
 
 if TYPE_CHECKING:
     from lab.home import LabState
@@ -59,7 +58,7 @@ def up(
     name: str | None = None,
     provider: str = "",
     inventory: str = "",
-    host: str = "",
+    host: str | None = None,
     topology: str = "",
     until: str = "",
     rollback: bool = False,
@@ -79,8 +78,8 @@ def up(
         until=choice("until", option_value(c, "until", until, Stage.SERVICE), Stage),
         rollback=rollback,
         cold=cold,
-        inventory=load_inventory(Path(inventory).expanduser()) if inventory else None,
-        host=ssh_url("--host", host) if host else None,
+        inventory=load_inventory(user_path(inventory)) if inventory else None,
+        host=None if host is None else ssh_url("--host", host),
     )
     wish.expect_known()
     steps = recorded_steps(wish.name, "lab.up")
@@ -232,17 +231,21 @@ def list_(c: Context, output: str = "") -> None:
     from lab.home import lab_names
 
     as_json = wants_json(c, output)
-    labs = []
+    labs, failed = [], {}
     for name in lab_names():
         try:
             labs.append(lifecycle.status(name))
-        except LabError as error:  # damaged, or removed at this very moment
-            complain(message(error), name)
+        except LabError as error:
+            if name in lab_names():  # not removed at this very moment
+                failed[name] = error
     if as_json:
-        content = [report.status_content(lab, None) for lab in labs]
-        report.print_json("lab.list/v1", {"labs": content})
+        report.print_json("lab.list/v1", report.labs_content(labs, failed))
     else:
-        report.print_labs(labs)
+        report.print_labs(labs, failed)
+    for name, why in failed.items():
+        complain(f"Lab {name} could not be looked at.\n{message(why)}", name)
+    if failed:
+        sys.exit(max(why.exit_code for why in failed.values()))
 
 
 @task(help={"node": "manager, worker, ...", "name": NAME})

@@ -94,11 +94,13 @@ def _vagrant(topology: Topology) -> Iterator[Finding]:
 def _containerlab(topology: Topology, host: str | None) -> Iterator[Finding]:
     what = "containerlab's host"
     try:
-        yield Finding(what, "ok", host or "this machine")
-        for need in look(host, topology):
-            yield Finding(need.what, need.verdict, need.seen, need.fix)
+        needed = tuple(look(host, topology))
     except LabError as error:
         yield Finding(what, "bad", f"{error.brief}: {error.details}", error.hint)
+        return
+    yield Finding(what, "ok", host or "this machine")
+    for need in needed:
+        yield Finding(need.what, need.verdict, need.seen, need.fix)
 
 
 def _python() -> Finding:

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from lab.settings import user_path
 from lab.topology_mistakes import FileKind, read_file
 from lab.topology_rules import RULES_BROKEN, Violation
 from lab.topology_values import Address, Role, expected
@@ -111,7 +112,7 @@ def load_inventory(path: Path) -> Inventory:
     found = read_file(path, kind)
     if found.ssh_config is None:
         return found
-    config = (path.absolute().parent / Path(found.ssh_config).expanduser()).resolve()
+    config = (path.absolute().parent / user_path(found.ssh_config)).resolve()
     return found.model_copy(update={"ssh_config": str(config)})
 
 

@@ -64,7 +64,7 @@ class Wish:
             )
         if self.host is not None and self.provider not in (None, CONTAINERLAB):
             raise UsageError(
-                f"--provider {self.provider} makes its machines here: --host is for containers",
+                f"--provider {self.provider} takes no --host: that is containerlab's",
                 hint=f"--provider {CONTAINERLAB}",
             )
         if self.host is not None and self.inventory is not None:

@@ -208,14 +208,15 @@ def memory_mib() -> tuple[float, float]:
 
 
 def end(identities: Sequence[ProcessId], *, grace_s: float = 5.0) -> None:
-    """End processes: SIGTERM, and SIGKILL for those still there after ``grace_s`` seconds."""
+    """End processes: SIGTERM, and SIGKILL for those still there after ``grace_s`` seconds.
+
+    Those that are not ours, such as what sudo started, are left to themselves.
+    """
     processes = [found for found in map(_find, identities) if found is not None]
-    for process in processes:
-        _signal(process, signal.SIGTERM)
-    stubborn = _still_running(processes, grace_s)
-    for process in stubborn:
-        _signal(process, signal.SIGKILL)
-    _still_running(stubborn, grace_s)
+    asked = [process for process in processes if _signal(process, signal.SIGTERM)]
+    stubborn = _still_running(asked, grace_s)
+    killed = [process for process in stubborn if _signal(process, signal.SIGKILL)]
+    _still_running(killed, grace_s)
 
 
 def using(program: str, *paths: Path) -> tuple[ProcessId, ...]:
@@ -325,8 +326,14 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
+def _signal(process: psutil.Process, number: signal.Signals) -> bool:
+    """Say whether a process got a signal."""
     try:
         process.send_signal(number)
     except psutil.NoSuchProcess:
         log.debug("process %s ended by itself", process.pid)
+        return False
+    except psutil.AccessDenied:
+        log.debug("process %s is not ours", process.pid)
+        return False
+    return True

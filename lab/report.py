@@ -19,6 +19,7 @@ from rich.theme import Theme
 from lab.advice import typed_here
 from lab.console import PatientConsole
 from lab.doctor import Finding
+from lab.errors import LabError
 from lab.image.store import Image
 from lab.lifecycle import LabStatus
 from lab.look import SwarmView
@@ -202,10 +203,18 @@ def phases_content(phases: Sequence[Phase]) -> list[dict[str, object]]:
     return [{"title": phase.title, "seconds": phase.seconds} for phase in phases]
 
 
-def print_labs(labs: Sequence[LabStatus]) -> None:
-    """Print all labs of this user."""
+def labs_content(labs: Sequence[LabStatus], failed: Mapping[str, LabError]) -> dict[str, object]:
+    """Return all labs as JSON-able data, and those that could not be looked at with the reason."""
+    return {
+        "labs": [status_content(lab, None) for lab in labs],
+        "failed": [{"name": name, "error": str(error)} for name, error in failed.items()],
+    }
+
+
+def print_labs(labs: Sequence[LabStatus], failed: Mapping[str, LabError]) -> None:
+    """Print all labs of this user, with those that could not be looked at."""
     out = console()
-    if not labs:
+    if not labs and not failed:
         out.print(typed_here("No labs. Make one with: invoke lab.up"), soft_wrap=True)
         return
     table = _table("lab", "nodes", "machines", "reached", "provider", "made (UTC)")
@@ -220,6 +229,8 @@ def print_labs(labs: Sequence[LabStatus]) -> None:
             state.provider,
             f"{state.created:%Y-%m-%d %H:%M}",
         )
+    for name in failed:
+        table.add_row(name, "?", "?", "?", "?", "?")
     out.print(table)
 
 

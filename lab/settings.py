@@ -7,12 +7,14 @@ import os
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from lab.errors import UsageError
 
 E = TypeVar("E", bound=StrEnum)
-SSH_URL = re.compile(r"ssh://([A-Za-z0-9_][\w.-]*@)?(\w[\w.-]*|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
+SSH_URL = re.compile(r"ssh://(\w[\w.-]*@)?\w[\w.-]*(:(\d{1,5}))?", re.ASCII)
+"""Not [2001:db8::1]: ssh(1) of OpenSSH 9.2 takes no address in brackets here."""
 
 
 class Output(StrEnum):
@@ -69,11 +71,26 @@ def ssh_url(option: str, value: str) -> str:
     Raises:
         UsageError: It does not.
     """
-    if not SSH_URL.fullmatch(value):
+    found = SSH_URL.fullmatch(value)
+    if found is None or not 0 < int(found[3] or 22) < 2**16:
         raise UsageError(
-            f"{option} is {value!r}", details="expected ssh://host, ssh://user@host:port or so"
+            f"{option} is {value!r}",
+            details="expected ssh://host, ssh://user@host:port or so; "
+            "an IPv6 address needs a name, in DNS or in your ssh_config",
         )
     return value
+
+
+def user_path(text: str) -> Path:
+    """Return a path as a user gave it: ``~`` and ``~somebody`` are homes.
+
+    Raises:
+        UsageError: There is no such home.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{text} names no file", details=str(error)) from error
 
 
 def pace() -> float:

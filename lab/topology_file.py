@@ -28,10 +28,13 @@ def find_topology(name_or_path: str) -> Path:
     Whatever holds a slash or ends in .yaml or .yml is a path, and is not looked at here.
 
     Raises:
-        UsageError: No topology of the lab has this name.
+        UsageError: No topology of the lab has this name, or nobody that of the home directory.
     """
     if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
-        return Path(name_or_path).expanduser()
+        try:
+            return Path(name_or_path).expanduser()
+        except RuntimeError as error:  # ~somebody who is nobody
+            raise UsageError(f"{name_or_path} names no file", details=str(error)) from error
     names = topology_names()
     if name_or_path in names:
         return _FOLDER / f"{name_or_path}.yaml"
@@ -63,7 +66,7 @@ def load_named_topology(name_or_path: str | None) -> Topology:
     """Return the topology a name or a path means; the article's for ``None``.
 
     Raises:
-        UsageError: No topology of the lab has this name.
+        UsageError: No topology of the lab has this name, or nobody that of the home directory.
         TopologyInvalid: The file breaks a rule.
     """
     path = default_topology_path() if name_or_path is None else find_topology(name_or_path)

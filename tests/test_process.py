@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab.errors import CommandFailed, NotReady, PreflightFailed
@@ -189,6 +190,20 @@ def test_end_kills_who_does_not_listen() -> None:
         found = identify(child.pid)
         end([found], grace_s=0.2)
         assert not is_alive(found)
+
+
+def test_end_leaves_what_is_not_ours_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What sudo started; waiting for it would take the grace twice."""
+
+    def refuse(self: psutil.Process, number: int) -> None:
+        raise psutil.AccessDenied(self.pid)
+
+    monkeypatch.setattr(psutil.Process, "send_signal", refuse)
+    started = time.monotonic()
+    with running("sleep", "60") as child:
+        end([identify(child.pid)], grace_s=5)
+        assert child.poll() is None
+    assert time.monotonic() - started < 4
 
 
 def test_end_does_not_wait_for_somebody_to_reap_the_dead() -> None:

@@ -115,6 +115,8 @@ def test_what_to_type_next_works_where_one_is(
         ("lab.up --until never", 2, "--until cannot be 'never'"),
         ("lab.up --topology nowhere", 2, "no topology named 'nowhere'"),
         ("lab.up --topology ./nowhere.yaml", 2, "nowhere.yaml"),
+        ("lab.up --topology ~is-nobody/my.yaml", 2, "~is-nobody/my.yaml names no file"),
+        ("lab.up --inventory ~is-nobody/my.yaml", 2, "~is-nobody/my.yaml names no file"),
         ("lab.up --provider nobody", 2, "no provider named nobody"),
         ("lab.up --name No_Good", 2, "'No_Good' cannot name a lab"),
         ("lab.down --name ../..", 2, "'../..' cannot name a lab"),
@@ -184,7 +186,7 @@ def test_what_the_system_refuses_is_said_in_its_words(
 def test_an_empty_list(invoke: Invoke) -> None:
     assert invoke("lab.list").stdout == "No labs. Make one with: invoke lab.up\n"
     done = invoke("lab.list", "-o", "json")
-    assert json.loads(done.stdout) == {"schema": "lab.list/v1", "labs": []}
+    assert json.loads(done.stdout) == {"schema": "lab.list/v1", "labs": [], "failed": []}
     assert done.stderr == ""
 
 
@@ -195,11 +197,21 @@ def test_labs_are_listed_even_if_one_is_damaged(
         make_lab(name, article)
     (dirs.state / "second" / "state.json").write_text("{")
     done = invoke("lab.list", "-o", "json")
-    assert done.exit_code == 0
-    labs = json.loads(done.stdout)["labs"]
-    assert [(lab["name"], lab["running"]) for lab in labs] == [("first", False), ("third", False)]
+    assert done.exit_code == 5
+    listed = json.loads(done.stdout)
+    labs = [(lab["name"], lab["running"]) for lab in listed["labs"]]
+    assert labs == [("first", False), ("third", False)]
+    (failed,) = listed["failed"]
+    assert failed["name"] == "second"
+    assert "state of lab second cannot be read" in failed["error"]
+    assert "Lab second could not be looked at" in done.stderr
     assert "state of lab second cannot be read" in done.stderr
     assert "invoke lab.down --name second" in done.stderr
+    for name in ("first", "third"):
+        (dirs.state / name / "state.json").unlink()
+    done = invoke("lab.list")
+    assert "No labs" not in done.stdout
+    assert "second" in done.stdout
 
 
 def save_lab(store: Store, state: LabState, image: str = "0123456789abcdef, built today") -> Path:

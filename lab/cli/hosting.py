@@ -25,7 +25,7 @@ def doctor(
     c: Context,
     topology: str = "",
     provider: str = "",
-    host: str = "",
+    host: str | None = None,
     output: str = "",
     start: bool = False,
     stop: bool = False,
@@ -39,10 +39,14 @@ def doctor(
     from lab.topology_file import load_named_topology
 
     as_json = wants_json(c, output)
-    wanted = option_value(c, "provider", provider, DEFAULT_PROVIDER)
+    usual = DEFAULT_PROVIDER if host is None else CONTAINERLAB
+    wanted = option_value(c, "provider", provider, usual)
     provider_named(wanted)
-    if host and wanted != CONTAINERLAB:
-        raise UsageError("--host needs --provider containerlab: others make machines here")
+    if host is not None and wanted != CONTAINERLAB:
+        raise UsageError(
+            f"--provider {wanted} takes no --host: that is containerlab's",
+            hint=f"--provider {CONTAINERLAB}",
+        )
     if start and stop:
         raise UsageError("--start and --stop contradict each other")
     if (start or stop) and wanted != "vagrant":
@@ -54,7 +58,7 @@ def doctor(
         return
     if start:
         libvirt_daemons.start(Steps())
-    findings = examine(found, wanted, ssh_url("--host", host) if host else None)
+    findings = examine(found, wanted, None if host is None else ssh_url("--host", host))
     if as_json:
         report.print_json("lab.doctor/v1", report.findings_content(findings))
     else:

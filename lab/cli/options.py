@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 
 from lab.errors import UsageError
-from lab.settings import Output, choice, setting
+from lab.settings import Output, choice, setting, user_path
 
 if TYPE_CHECKING:
     from lab.attached import Wish
@@ -89,4 +89,4 @@ def attach_wish(inventory: str, service: str, port: str, name: str | None) -> "W
 
     if name is not None:
         raise UsageError("--name and --inventory contradict each other")
-    return Wish(Path(inventory).expanduser(), service, port)
+    return Wish(user_path(inventory), service, port)

@@ -29,7 +29,7 @@ from lab.providers.containerlab_topology import (
 from lab.providers.identity import SSH_PORT, host_keys, make_keys, write_access
 from lab.providers.need import Need
 from lab.providers.ports import LOOPBACK, forwarded_ports, reserving
-from lab.settings import pace
+from lab.settings import pace, user_path
 from lab.steps import Steps
 from lab.topology import Topology
 from lab.wait import wait_until
@@ -61,9 +61,11 @@ class ContainerlabProvider:
             if find_program(program) is None:
                 raise missing(program)
         host = _host(lab.host if lab else None)
-        for need in _needs(host, topology):
-            if need.verdict == "bad":
-                raise PreflightFailed(f"{need.what}: {need.seen}", hint=need.fix)
+        lacking = [need for need in _needs(host, topology) if need.verdict == "bad"]
+        if lacking:
+            first, *others = lacking
+            more = f"and {len(others)} more: {_doctor(host)}" if others else ""
+            raise PreflightFailed(f"{first.what}: {first.seen}", details=more, hint=first.fix)
         if lab is not None:
             _expect_free(host, lab)
 
@@ -89,7 +91,11 @@ class ContainerlabProvider:
             if one.name == container_name(record.lab, node.name)
         }
         if absent := [node.name for node in topology.nodes if not addresses.get(node.name)]:
-            raise ProviderFailed(f"containerlab did not make {', '.join(absent)}")
+            raise ProviderFailed(
+                f"containerlab did not make {', '.join(absent)}",
+                details=f"containerlab inspect on {host.node} shows no address of it",
+                hint="invoke lab.down, then the same command again",
+            )
         record = _lead_there(home, record.model_copy(update={"addresses": addresses}), topology)
         return Machines(_access(home, record, topology), record.pace, _remark(record))
 
@@ -154,9 +160,14 @@ def look(host_url: str | None, topology: Topology) -> Iterator[Need]:
     yield from _needs(_host(host_url), topology)
 
 
+def _doctor(host: Host) -> str:
+    where = f" --host {host.url}" if host.url else ""
+    return f"invoke lab.doctor --provider containerlab{where}"
+
+
 def _host(url: str | None) -> Host:
     config = os.environ.get("LAB_SSH_CONFIG")
-    chosen = Path(config).expanduser().absolute() if config else None
+    chosen = user_path(config).absolute() if config else None
     return Host(url, chosen, pace=pace())
 
 
@@ -207,7 +218,8 @@ def _plan(home: LabHome, topology: Topology, steps: Steps) -> Record:
 
 
 def _inspect(host: Host, record: Record) -> tuple[scripts.Container, ...]:
-    return scripts.read_inspected(host.do(scripts.inspect(record), what="containerlab inspect"))
+    said = host.do(scripts.inspect(record), what="containerlab inspect", hint=_doctor(host))
+    return scripts.read_inspected(said, host.node)
 
 
 def _deploy(
@@ -219,9 +231,7 @@ def _deploy(
         host_key, authorized_key = make_keys(home, node.name)
         script = node_script(topology, node, host_key=host_key, authorized_key=authorized_key)
         files[script_file(node.name)] = script
-    hint = "invoke lab.doctor --provider containerlab" + f" --host {record.host}" * bool(
-        record.host
-    )
+    hint = _doctor(host)
     count = len(names)
     with steps.step(f"Deploying {count} containers with containerlab: {', '.join(names)}"):
         host.do(scripts.load_modules(), what="Loading the kernel's modules", hint=hint)
@@ -254,6 +264,7 @@ def _expect_linked(host: Host, record: Record, topology: Topology, log: str) -> 
         raise ProviderFailed(
             f"containerlab did not make the link: {'; '.join(lacking)}",
             details=last_lines(log, 12),
+            hint="invoke lab.down, then the same command again",
         )
 
 

@@ -12,7 +12,7 @@ from lab.errors import CommandFailed, NotRunning, ProviderFailed
 from lab.process import last_lines, run
 from lab.shell import CommandResult, framed, unframed
 
-AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec sh {0}; else exec sudo -n sh {0}; fi'
+AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec {0}sh {2}; else exec sudo -n {1}sh {2}; fi'
 PATHS = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH\n"
 """Where sysadmins' programs are; ssh gives a user who is not root no such PATH."""
 
@@ -49,8 +49,7 @@ class Host:
         ``timeout_s`` is for a host of usual speed. The script goes through standard input, because
         it may hold a key, and every user of a machine can read command lines.
         """
-        root = shlex.quote(AS_ROOT.format("-s"))
-        words = self._argv(framed(f"timeout -k 5 {timeout_s * self.pace:g} sh -c {root}"))
+        words = self._argv(framed(self._as_root("-s", timeout_s)))
         return self._run(words, command, timeout_s, stdin=PATHS + command)
 
     def look(self, script: str, *, timeout_s: float = 60.0) -> str:
@@ -59,13 +58,12 @@ class Host:
         Raises:
             NotRunning: The host cannot be reached.
         """
-        words = self._argv(framed(f"timeout -k 5 {timeout_s * self.pace:g} sh -s"))
+        words = self._argv(framed(f"{self._limit(timeout_s)}sh -s"))
         return self._run(words, script, timeout_s, stdin=script).stdout
 
     def feed(self, file: Path, command: str) -> CommandResult:
         """Run a command as root whose standard input is a file of this machine."""
-        root = AS_ROOT.format(f"-c {shlex.quote(PATHS + command)}")
-        words = self._argv(framed(f"sh -c {shlex.quote(root)}"))
+        words = self._argv(framed(self._as_root(f"-c {shlex.quote(PATHS + command)}", FEED_S)))
         reading = ("sh", "-c", 'exec "$@" < "$0"', file, *words)
         return self._run(reading, command, FEED_S, stdin=None)
 
@@ -82,7 +80,8 @@ class Host:
         if done.exit_code:
             raise ProviderFailed(
                 f"{what} failed on {self.node}",
-                details=last_lines(done.stderr or done.stdout, 12),
+                details=last_lines(done.stderr or done.stdout, 12)
+                or f"exit code {done.exit_code}, and no word",
                 hint=hint,
             )
         return done.stdout
@@ -110,6 +109,21 @@ class Host:
             raise ProviderFailed(
                 f"No way through {self.node} to its containers", details=error.details
             ) from error
+
+    def _as_root(self, how: str, timeout_s: float) -> str:
+        # What sudo has started cannot be ended from here: it has its own limit everywhere.
+        root = AS_ROOT.format(self._limit(timeout_s), self._time_limit(timeout_s), how)
+        return f"sh -c {shlex.quote(root)}"
+
+    def _limit(self, timeout_s: float) -> str:
+        """Return what ends a command in time; here ``lab.process.run`` does, and at Ctrl-C too.
+
+        timeout(1) would take the command out of reach: into a process group of its own.
+        """
+        return self._time_limit(timeout_s) if self.url else ""
+
+    def _time_limit(self, timeout_s: float) -> str:
+        return f"timeout -k 5 {timeout_s * self.pace:g} "
 
     def _argv(self, line: str) -> tuple[str | Path, ...]:
         return ("sh", "-c", line) if self.url is None else self._ssh(line)
@@ -142,7 +156,7 @@ class Host:
 
     def _typed(self) -> str:
         config = "" if self.ssh_config is None else f"-F {shlex.quote(str(self.ssh_config))} "
-        return f"ssh {config}{self.url}" if self.url else "sh -c"
+        return f"ssh {config}{self.url}"
 
     def _run(
         self, words: Sequence[str | Path], command: str, timeout_s: float, *, stdin: str | None
@@ -150,6 +164,12 @@ class Host:
         try:
             done = run(words, timeout_s=(timeout_s + GRACE_S) * self.pace, stdin=stdin)
         except CommandFailed as error:
+            if self.url is None:
+                raise CommandFailed(
+                    "A command on this machine did not end in time",
+                    details=error.brief,
+                    hint="docker info   (does Docker answer?)",
+                ) from error
             raise NotRunning(
                 f"{self.node} cannot be reached",
                 details=last_lines(error.details.partition("\n")[2], 4),

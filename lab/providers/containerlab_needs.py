@@ -46,11 +46,15 @@ echo "uid $(id -u)"
 echo "sudo $(sudo -n true 2>&1 && echo works)"
 echo "kernel $(uname -s) $(uname -r) $(uname -m)"
 echo "cgroup $(stat -f -c %T /sys/fs/cgroup 2>&1)"
-echo "containerlab $(containerlab version 2>/dev/null | sed -n 's/^ *version: *//p')"
+said=$(containerlab version 2>&1)
+echo "containerlab $(echo "$said" | sed -n 's/^ *version: *//p')"
 echo "there $(command -v containerlab)"
+echo "says $(echo "$said" | grep . | tail -n 1)"
 echo "client $(command -v docker)"
-echo "docker $(one docker version --format '{{{{.Server.Version}}}}')"
-root=$(docker info --format '{{{{.DockerRootDir}}}}' 2>/dev/null)
+docker=docker
+[ "$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || docker="sudo -n docker"
+echo "docker $(one $docker version --format '{{{{.Server.Version}}}}')"
+root=$($docker info --format '{{{{.DockerRootDir}}}}' 2>/dev/null)
 echo "disk $(df -Pk "${{root:-/var}}" 2>/dev/null | tail -n 1 | while read -r _ _ _ free _; do
     echo "$free"; done)"
 for module in {" ".join(MODULES)}; do
@@ -93,7 +97,7 @@ def read_seen(text: str, host: str) -> Seen:
             sudo=said["sudo"],
             kernel=said["kernel"],
             cgroup=said["cgroup"],
-            containerlab=said["containerlab"] or ("unknown" if said["there"] else ""),
+            containerlab=said["containerlab"] or _without_version(said),
             client=said["client"],
             docker=said["docker"],
             disk_mib=int(said["disk"] or 0) // 1024,
@@ -103,6 +107,11 @@ def read_seen(text: str, host: str) -> Seen:
         raise UnreadableOutput(
             f"The look at {host} was cut short", details=f"{error}: {text[-300:]}"
         ) from error
+
+
+def _without_version(said: Mapping[str, str]) -> str:
+    """Return what a containerlab said that did not tell its version; nothing if there is none."""
+    return f"no version, but: {said.get('says') or 'nothing'}" if said["there"] else ""
 
 
 def needs(seen: Seen, topology: Topology, *, host: str) -> Iterator[Need]:
@@ -174,7 +183,8 @@ def _docker(seen: Seen, host: str) -> Need:
         return Need(what, "bad", seen.docker, "sudo systemctl start docker")
     if version < DOCKER_AT_LEAST:
         wanted = ".".join(map(str, DOCKER_AT_LEAST))
-        return Need(what, "bad", f"{seen.docker}; {wanted} or later is needed", "a later Docker")
+        fix = "sudo apt-get install docker.io, or https://docs.docker.com/engine/install"
+        return Need(what, "bad", f"{seen.docker}; {wanted} or later is needed", fix)
     return Need(what, "ok", seen.docker)
 
 

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lab.home import LabHome
 from lab.paths import private_dir, write_private
 from lab.providers.containerlab_host import Host
+from lab.providers.containerlab_topology import lab_name
+from lab.providers.noted import read_noted
 
 FILE = "containerlab.json"
 ROOT = "/var/lib/swarm-ingress-lab"
@@ -45,11 +47,19 @@ class Record(BaseModel):
 
 
 def load(home: LabHome) -> Record | None:
-    """Return what is remembered of a lab, ``None`` if nothing is."""
-    try:
-        return Record.model_validate_json((home.path / FILE).read_bytes())
-    except (OSError, ValidationError):
-        return None
+    """Return what is remembered of a lab, ``None`` if nothing is.
+
+    Raises:
+        LabError: It cannot be read.
+    """
+    file = home.path / FILE
+    every = f"docker ps --all --quiet --filter label=containerlab={lab_name(home.name)}"
+    return read_noted(
+        file,
+        Record,
+        what=f"What was noted of the containers of lab {home.name}",
+        hint=f"on their host: docker rm --force --volumes $({every}); then here: rm {file}",
+    )
 
 
 def save(home: LabHome, record: Record) -> None:

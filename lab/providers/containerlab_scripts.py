@@ -77,7 +77,7 @@ def inspect(record: Record) -> str:
     return f"containerlab inspect --name {record.lab} --format json </dev/null"
 
 
-def read_inspected(text: str) -> tuple[Container, ...]:
+def read_inspected(text: str, host: str) -> tuple[Container, ...]:
     """Read what ``containerlab inspect --format json`` prints; nothing means no containers.
 
     0.60 lists them under ``containers``, later ones under the lab's name.
@@ -95,7 +95,9 @@ def read_inspected(text: str) -> tuple[Container, ...]:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableOutput(
-            "containerlab inspect says something unknown", details=text[:300]
+            f"containerlab inspect says something unknown on {host}",
+            details=text[:300],
+            hint="on that host: containerlab inspect --all --format json",
         ) from error
 
 

@@ -9,8 +9,6 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from lab.access import Access, close_connections, render_ssh_config
 from lab.errors import CommandFailed, Conflict, LabError, ProviderFailed, UsageError
 from lab.home import LabHome, LabState
@@ -32,6 +30,7 @@ from lab.providers.existing_hosts import (
     objection,
     read_found,
 )
+from lab.providers.noted import read_noted
 from lab.settings import pace
 from lab.shell import succeed
 from lab.steps import Steps
@@ -223,15 +222,12 @@ def _answers(record: Record | None, name: str) -> bool:
 
 def _load(home: LabHome) -> Record | None:
     file = _file(home)
-    try:
-        return Record.model_validate_json(file.read_bytes()) if file.exists() else None
-    except (OSError, ValidationError) as error:
-        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        raise LabError(
-            f"What was noted of the hosts lent to lab {home.name} cannot be read",
-            details=f"{file}: {first}",
-            hint=f"on each of them: docker swarm leave --force; then here: rm {file}",
-        ) from error
+    return read_noted(
+        file,
+        Record,
+        what=f"What was noted of the hosts lent to lab {home.name}",
+        hint=f"on each of them: docker swarm leave --force; then here: rm {file}",
+    )
 
 
 def _save(home: LabHome, record: Record) -> None:

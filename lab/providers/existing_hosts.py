@@ -12,6 +12,7 @@ from lab.access import Access
 from lab.errors import ProviderFailed, UnreadableOutput, UsageError
 from lab.image.recipe import NODE_TEST_ARCHIVE
 from lab.inventory import HostSpec
+from lab.settings import user_path
 from lab.topology import NodeSpec, Topology
 
 BRIDGE = "docker_gwbridge"
@@ -177,7 +178,7 @@ def access_from(said: str, host: HostSpec, port: int) -> Access:
 
 
 def _first(paths: Sequence[str], host: str, what: str) -> Path:
-    found = [Path(path).expanduser() for path in paths]
+    found = [user_path(path) for path in paths]
     there = next((path for path in found if path.is_file()), None)
     if there is None:
         raise ProviderFailed(

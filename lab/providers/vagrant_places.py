@@ -7,11 +7,12 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lab.errors import UsageError
 from lab.home import LabHome
 from lab.paths import private_dir, write_private
+from lab.providers.noted import read_noted
 from lab.topology import Topology
 
 HERE = Path(__file__).parent
@@ -64,11 +65,19 @@ def settings() -> Settings:
 
 
 def load(home: LabHome) -> Record | None:
-    """Return what is remembered of a lab, ``None`` if nothing is."""
-    try:
-        return Record.model_validate_json((home.path / "vagrant.json").read_bytes())
-    except (OSError, ValidationError):
-        return None
+    """Return what is remembered of a lab, ``None`` if nothing is.
+
+    Raises:
+        LabError: It cannot be read.
+    """
+    file = home.path / "vagrant.json"
+    return read_noted(
+        file,
+        Record,
+        what=f"What was noted of the machines of lab {home.name}",
+        hint=f"virsh undefine --remove-all-storage (or VBoxManage unregistervm --delete) each "
+        f"machine whose name begins with {prefix(home)}; then: rm {file}",
+    )
 
 
 def save(home: LabHome, topology: Topology, record: Record) -> None:

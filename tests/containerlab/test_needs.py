@@ -53,7 +53,12 @@ def test_a_kernel_without_ipvs_sends_to_the_default_provider(article: Topology) 
         ("26.1.5", "19.3.1", "docker", "20.10 or later is needed"),
         ("client /usr/bin/docker", "client ", "docker", "not installed on lab1"),
         ("containerlab 0.60", "containerlab 0.59", "containerlab", "0.60 or later is needed"),
-        ("containerlab 0.60.0", "containerlab ", "containerlab", "unknown; 0.60 or later"),
+        (
+            "containerlab 0.60.0",
+            "containerlab ",
+            "containerlab",
+            "no version, but: nothing; 0.60 or later",
+        ),
         ("disk 30", "disk 1", "disk", "MiB free for Docker, 1500 MiB wanted"),
     ],
 )
@@ -83,17 +88,17 @@ def test_what_a_node_loads_at_boot_is_loaded_on_the_host() -> None:
 
 def test_containers_are_read_with_their_addresses() -> None:
     text = captured("containerlab/inspect-three-nodes")
-    containers = {one.name: one for one in read_inspected(text)}
+    containers = {one.name: one for one in read_inspected(text, "lab1")}
     assert len(containers) == 4
     assert containers["clab-sil-clab3-manager"].state == "running"
     assert containers["clab-sil-clab3-manager"].address.startswith("172.20.20.")
     later = json.dumps({"sil-clab3": json.loads(text)["containers"]})
-    assert set(read_inspected(later)) == set(containers.values())
-    assert read_inspected("") == ()
+    assert set(read_inspected(later, "lab1")) == set(containers.values())
+    assert read_inspected("", "lab1") == ()
 
 
 @pytest.mark.parametrize("text", ["no containers found", "[1]", '{"containers": [{"name": 1}]}'])
 def test_an_unknown_answer_is_an_error(text: str) -> None:
-    with pytest.raises(UnreadableOutput, match="says something unknown"):
-        read_inspected(text)
+    with pytest.raises(UnreadableOutput, match="says something unknown on lab1"):
+        read_inspected(text, "lab1")
     assert Container("a", "running", "") != Container("b", "running", "")

@@ -1,14 +1,24 @@
 """The containerlab provider: what it asks of its programs, and what it says when they refuse."""
 
+import signal
+import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from lab.errors import Conflict, NotRunning, PreflightFailed, ProviderFailed
+from lab.errors import (
+    CommandFailed,
+    Conflict,
+    LabError,
+    NotRunning,
+    PreflightFailed,
+    ProviderFailed,
+)
 from lab.home import LabHome, LabState
 from lab.providers import Provider
 from lab.providers.containerlab import ContainerlabProvider
+from lab.providers.containerlab_host import Host
 from lab.providers.containerlab_records import load
 from lab.steps import Steps
 from lab.topology import Topology
@@ -17,6 +27,7 @@ from tests.containerlab.conftest import HOST
 from tests.containerlab.stand_ins import StandIns
 from tests.containerlab.test_topology import THREE
 from tests.provider_contract import ProviderContract
+from tests.test_process import is_gone, running, wait_for
 
 THEIRS = "clab-sil-unit-test-other running sil-unit-test somebody"
 
@@ -266,10 +277,66 @@ def test_a_user_with_sudo_is_root_enough(
     stand_ins.program("id", "#!/bin/sh\necho 1000\n")
     stand_ins.program("sudo", '#!/bin/sh\necho "sudo $*" >> "$WORLD/log"; shift; exec "$@"\n')
     provider.preflight(article, lab.load())
-    assert stand_ins.asked("sudo -n sh -s")
+    assert any(line.endswith("sh -s") for line in stand_ins.asked("sudo -n timeout -k 5 60 "))
+    assert stand_ins.asked("sudo -n docker version"), "sudo is enough: no group docker is needed"
     stand_ins.program("sudo", '#!/bin/sh\necho "sudo: a password is required" >&2; exit 1\n')
     with pytest.raises(PreflightFailed, match="uid 1000: sudo: a password is required"):
         provider.preflight(article, lab.load())
+
+
+def test_what_is_noted_and_cannot_be_read_is_not_forgotten(
+    provider: Provider, lab: LabHome, article: Topology, steps: Steps
+) -> None:
+    provider.create(lab, article, steps)
+    file = lab.path / "containerlab.json"
+    whole = file.read_text()
+    file.write_text(whole[:40])
+    with pytest.raises(LabError, match="containers of lab unit-test cannot be read") as caught:
+        provider.destroy(lab)
+    assert str(file) in caught.value.details
+    assert "docker rm --force --volumes $(docker ps --all" in caught.value.hint
+    assert "label=containerlab=sil-unit-test" in caught.value.hint
+    assert file.exists()
+
+
+def test_a_containerlab_that_does_not_start_is_quoted(
+    provider: Provider, lab: LabHome, article: Topology, stand_ins: StandIns
+) -> None:
+    stand_ins.program(
+        "containerlab", "#!/bin/sh\necho 'cannot execute: wrong format' >&2; exit 126\n"
+    )
+    with pytest.raises(PreflightFailed, match="no version, but: cannot execute: wrong format"):
+        provider.preflight(article, lab.load())
+
+
+def test_a_refusal_without_a_word_is_told_by_its_code(
+    provider: Provider, lab: LabHome, article: Topology, steps: Steps, stand_ins: StandIns
+) -> None:
+    provider.create(lab, article, steps)
+    stand_ins.program("containerlab", "#!/bin/sh\nexit 3\n")
+    with pytest.raises(ProviderFailed, match="containerlab inspect failed") as caught:
+        provider.states(lab, article)
+    assert caught.value.details == "exit code 3, and no word"
+    assert caught.value.hint == f"invoke lab.doctor --provider containerlab --host {HOST}"
+
+
+def test_an_interrupt_ends_what_runs_on_this_machine(tmp_path: Path) -> None:
+    code = (
+        "import signal; from lab.providers.containerlab_host import Host\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        f"Host(None).run('sleep 0.1; sleep 60 & echo $! $$ > {tmp_path}/pid; wait')"
+    )
+    with running(sys.executable, "-c", code) as parent:
+        pids = wait_for(tmp_path / "pid").split()
+        parent.send_signal(signal.SIGTERM)
+        assert parent.wait(10) != 0
+    assert all(is_gone(int(pid)) for pid in pids)
+
+
+def test_what_takes_too_long_here_is_not_called_out_of_reach() -> None:
+    quick = Host(None, pace=0.001)
+    with pytest.raises(CommandFailed, match="A command on this machine did not end in time"):
+        quick.run("sleep 60")
 
 
 def test_an_overlap_with_containerlabs_network_is_refused(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import lifecycle
-from lab.errors import PreflightFailed, ProviderFailed, UsageError
+from lab.errors import LabError, PreflightFailed, ProviderFailed, UsageError
 from lab.home import LabHome
 from lab.process import ProcessId, end, identify, is_alive
 from lab.providers import Provider, provider_named
@@ -122,6 +122,18 @@ def test_nobody_else_can_read_what_is_kept(
     provider.create(lab, article, steps)
     for path in (lab.path / "vagrant.json", lab.path / "vagrant"):
         assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_noted_and_cannot_be_read_is_not_forgotten(
+    stand_ins: StandIns, provider: Provider, lab: LabHome, article: Topology, steps: Steps
+) -> None:
+    provider.create(lab, article, steps)
+    file = lab.path / "vagrant.json"
+    file.write_text("{")
+    with pytest.raises(LabError, match=f"machines of lab {lab.name} cannot be read") as caught:
+        provider.destroy(lab)
+    assert f"begins with sil-{lab.runtime.name}-; then: rm {file}" in caught.value.hint
+    assert file.exists()
 
 
 def test_a_lab_goes_on_with_the_box_it_was_begun_with(
