@@ -368,8 +368,8 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
     as_json = wants_json(c, output)
     times, steps = count("--runs", runs, least=1), Steps()
     scenarios = benchmark.possible(benchmark.chosen(only), steps)
-    found = benchmark.measure(scenarios, times, steps)
-    file = benchmark.save(found)
+    for found in benchmark.measure(scenarios, times, steps):
+        file = benchmark.save(found)
     if as_json:
         report.print_json(benchmark.SCHEMA, found)
     else:

@@ -73,12 +73,13 @@ class Series:
 
 
 def chosen(only: str) -> tuple[Scenario, ...]:
-    """Return the scenarios whose title holds ``only``; all for an empty text.
+    """Return the scenario of this title, else those whose title holds ``only``; all for "".
 
     Raises:
         UsageError: There is none.
     """
-    found = tuple(scenario for scenario in SCENARIOS if only in scenario.title)
+    exact = tuple(scenario for scenario in SCENARIOS if only == scenario.title)
+    found = exact or tuple(scenario for scenario in SCENARIOS if only in scenario.title)
     if not found:
         titles = "; ".join(scenario.title for scenario in SCENARIOS)
         raise UsageError(f"No scenario is named {only!r}", details=f"there are: {titles}")
@@ -106,23 +107,29 @@ def possible(scenarios: Sequence[Scenario], steps: Steps) -> tuple[Scenario, ...
     return tuple(found)
 
 
-def measure(scenarios: Sequence[Scenario], runs: int, steps: Steps) -> dict[str, object]:
-    """Run every scenario ``runs`` times; return the report (schema ``lab.bench/v2``)."""
+def measure(
+    scenarios: Sequence[Scenario], runs: int, steps: Steps
+) -> Iterator[Mapping[str, object]]:
+    """Run every scenario ``runs`` times; after each, yield the report (``lab.bench/v2``) so far.
+
+    A run takes minutes: whoever interrupts a later one keeps those before it.
+    """
+    date = datetime.now(UTC).isoformat(timespec="seconds")
     series = {scenario: Series(scenario.title) for scenario in scenarios}
     load_before = os.getloadavg()[0]
     for number in range(1, runs + 1):
         for scenario in scenarios:
             with steps.step(f"Run {number} of {runs}: {scenario.title}"):
                 _measure_once(scenario, series[scenario], steps)
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "runs": runs,
-        "machine": describe() | {"load_before": round(load_before, 2)},
-        "scenarios": [
-            {"title": found.title, "readings": found.readings, "summary": summary(found.readings)}
-            for found in series.values()
-        ],
-    }
+        yield {
+            "date": date,
+            "runs": number,
+            "machine": describe() | {"load_before": round(load_before, 2)},
+            "scenarios": [
+                {"title": one.title, "readings": one.readings, "summary": summary(one.readings)}
+                for one in series.values()
+            ],
+        }
 
 
 def summary(readings: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:

@@ -7,9 +7,10 @@ from unittest.mock import patch
 import pytest
 
 from lab import bench, providers
-from lab.bench import SCENARIOS, Scenario, measure, possible, summary
+from lab.bench import SCENARIOS, Scenario, Series, chosen, measure, possible, summary
 from lab.bench_chart import Bar, bars, svg
-from lab.errors import PreflightFailed
+from lab.errors import PreflightFailed, UsageError
+from lab.steps import Steps
 from tests.fake_lab import FakeProvider, Servers
 from tests.fake_snapshots import FakeSnapshots
 from tests.world import World
@@ -56,6 +57,39 @@ def test_what_this_machine_cannot_carry_is_left_out_and_said(world: World) -> No
             possible((lacking,), world.steps)
 
 
+def test_a_title_chooses_one_scenario_and_a_part_of_it_all_that_have_it() -> None:
+    assert [one.title for one in chosen("2 nodes")] == ["2 nodes"]
+    assert [one.topology for one in chosen("side")] == ["article"]
+    assert len(chosen("2 nodes, ")) == 2
+    assert chosen("") == SCENARIOS
+    with pytest.raises(UsageError, match="No scenario is named '3 nodes'"):
+        chosen("3 nodes")
+
+
+def test_an_interrupt_costs_only_the_run_it_comes_in(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(scenario: Scenario, series: Series, steps: Steps) -> None:
+        if series.readings:
+            raise KeyboardInterrupt
+        series.add("lab.up, cold (s)", 1.0)
+
+    monkeypatch.setattr(bench, "_measure_once", once)
+    monkeypatch.setattr(bench, "describe", dict)
+    reports = measure(SCENARIOS[:1], 3, world.steps)
+    report = next(reports)
+    with pytest.raises(KeyboardInterrupt):
+        next(reports)
+    assert report["runs"] == 1
+    assert report["scenarios"] == [
+        {
+            "title": "2 nodes",
+            "readings": {"lab.up, cold (s)": [1.0]},
+            "summary": {"lab.up, cold (s)": {"min": 1.0, "median": 1.0, "max": 1.0}},
+        }
+    ]
+
+
 def test_every_provider_is_measured_on_the_same_topology() -> None:
     by_default, by_vagrant = SCENARIOS[0], SCENARIOS[1]
     assert by_default.topology == by_vagrant.topology
@@ -80,7 +114,7 @@ def typed_for(scenario: Scenario, world: World, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(bench, "_checks", checks)
     monkeypatch.setattr(bench._Bench, "floors", lambda *_: typed.append("floors"))
     monkeypatch.setattr(bench, "describe", dict)
-    measure((scenario,), 1, world.steps)
+    (_,) = measure((scenario,), 1, world.steps)
     return typed
 
 
