@@ -115,6 +115,12 @@ def up(wish: Wish, steps: Steps, *, connect: Connect = connected) -> LabState:
                     steps.note(f"{done}{remark}")
                     return state
                 return _finish(home, state, wish.until, steps, connect)
+            restored = None if state is None or wish.cold else warm.restored_from(state, steps)
+            if state is not None and restored is not None:
+                state = _replace(home, state, restored, steps)
+                if _is_complete(state, wish.until):
+                    return state
+                return _finish(home, state, wish.until, steps, connect)
             return _make(home, _plan(home, wish, state), wish, steps, connect)
         except BaseException:
             if wish.rollback and made_here:

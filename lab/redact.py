@@ -39,6 +39,7 @@ _NAMED = (
     rf"|(?!(?-i:(?:OLD)?PWD)=/)[\w.-]*(?:{_SHORT_FORM}|pwd)"
     r"|(?:[\w-]+-)?auth(?:orization)?|(?:set-)?cookie"
 )
+_OPTION = rf"--[\w-]*(?:passw(?:or)?d|passphrase|{_SHORT_FORM}|pwd|token|-secret|-key)"
 _WORD = r"(?:[^\s\"'\\]|\\\\|\\(?![nrt\"'\\]))"
 """One character of an unquoted value, which ends at white space or a quote, JSON's too."""
 _PATTERNS = (
@@ -84,6 +85,14 @@ _PATTERNS = (
         ),
         "secret",
     ),
+    # The arguments of a command, as a list of texts.
+    (
+        re.compile(
+            rf"(?i)(?P<name>{_QUOTE}{_OPTION}{_QUOTE}\s*,\s*)(?P<quote>{_QUOTE})"
+            r"(?P<value>(?:(?!(?P=quote))(?:[^\n\\]|\\.))+)(?P=quote)"
+        ),
+        "secret",
+    ),
     # A text that was cut short, so that its quote does not end.
     (
         re.compile(
@@ -95,7 +104,7 @@ _PATTERNS = (
     (
         re.compile(
             rf"(?i)(?P<name>(?<![\w.-])(?:{_NAMED})\s*[=:]\s*"
-            rf"|--[\w-]*(?:passw(?:or)?d|passphrase|{_SHORT_FORM}|pwd|token|-secret|-key)[ \t]+"
+            rf"|{_OPTION}[ \t]+"
             # The word our own texts have for it.
             r"(?!(?-i:TOKEN)\b|-))"
             rf"(?P<quote>)(?P<value>(?!\[removed: ){_WORD}{{3,}})"

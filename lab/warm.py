@@ -223,6 +223,19 @@ def origin_of(state: LabState) -> Snapshot | None:
     return _fitting(store, state.origin.name, state.provider, state.topology)
 
 
+def restored_from(state: LabState, steps: Steps) -> Snapshot | None:
+    """Return the named snapshot a lab was restored from; ``None`` if it was not, or cannot be."""
+    try:
+        origin = origin_of(state)
+    except Unusable as error:
+        steps.note(f"{error.brief}: {error.details}")
+        return None
+    if origin is None or origin.path.parent != named().root:
+        return None
+    steps.note(f"it was restored from snapshot {origin.name}: going back to that")
+    return origin
+
+
 def wake(home: LabHome, state: LabState, steps: Steps) -> None:
     """Let machines go on that a killed save left paused."""
     if not _paused(home).exists():

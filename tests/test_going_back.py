@@ -369,6 +369,40 @@ def test_a_restore_that_fails_leaves_what_down_removes(
     assert named().names() == ("before",), "the snapshot is a person's"
 
 
+def test_a_lab_that_was_restored_comes_up_again_from_the_same(world: World, lab: LabState) -> None:
+    """As after a power cut in the middle of a lesson."""
+    change(world)
+    save(world)
+    restore(world)
+    world.provider.alive.remove(("article", "worker"))
+    world.log.clear()
+    state = world.up(replace(WISH, until=Stage.NODES))
+    assert world.log[:3] == RESTORED
+    assert state.origin == named().path_of("before")
+    assert "it was restored from snapshot before: going back to that" in world.shown
+    assert not is_unchanged(world)
+
+
+def test_a_cold_start_goes_back_to_nothing(world: World, lab: LabState) -> None:
+    save(world)
+    restore(world)
+    world.provider.alive.remove(("article", "worker"))
+    world.log.clear()
+    state = world.up(replace(FULL, cold=True))
+    assert "provider: restore" not in world.log
+    assert state.origin != named().path_of("before")
+
+
+def test_a_lab_whose_snapshot_is_gone_starts_afresh(world: World, lab: LabState) -> None:
+    path = save(world).path
+    restore(world)
+    world.provider.alive.remove(("article", "worker"))
+    next(path.rglob("devices")).unlink()
+    state = world.up(FULL)
+    assert state.reached is Stage.SERVICE
+    assert state.origin != path
+
+
 def test_an_unknown_snapshot_names_those_there_are(world: World, lab: LabState) -> None:
     with pytest.raises(UsageError, match="There is no snapshot after") as caught:
         restore(world, "after")

@@ -32,6 +32,8 @@ QyNTUxOQAAACDpgN3iuEMxsLLXpvq/hbyKZ0bGYo0rWXjZ0aNFCYJKYwAAAJgqq6hGKquo
         ('{"log":"{\\"client_secret\\":\\"correct horse\\"}\\n"}', "horse"),
         ('{"password": 271828}', "271828"),
         ("mysql --password hunter22 -e 1", "hunter22"),
+        ('"Args":["mysql","--password","hunter22","-e","1"]', "hunter22"),
+        ('{"log":"[\\"--api-token\\", \\"correct horse\\"]\\n"}', "horse"),
         ("Authorization: Digest username=bob, response=6629fae49393a0", "6629fae49393a0"),
         ('{"auths":{"registry":{"auth":"Ym9iOmh1bnRlcjIy"}}}', "Ym9iOmh1bnRlcjIy"),
         ("X-Registry-Auth: eyJ1c2VybmFtZSI6ImJvYiJ9", "eyJ1c2VybmFtZSI6ImJvYiJ9"),
