@@ -14,11 +14,12 @@ from lab.hops.verdict import Verdict
 
 
 def mend_tunnel(situation: Situation, verdict: Verdict) -> Iterator[Repair]:
-    """Set the tunnel up; another id or port is dockerd's to mend."""
+    """Set the tunnel up, with what it forgot; another id or port is dockerd's to mend."""
     overlay = situation.cluster.node(verdict.node).overlay
     link = next((i for i in overlay.interfaces if i.vxlan), None) if overlay else None
     if overlay is not None and link is not None and verdict.found.endswith("down"):
         yield Repair(verdict.node, f"{overlay.by_hand}ip link set {link.name} up")
+        yield from mend_neighbours(situation, verdict)
     else:
         yield Repair(verdict.node, RESTART, ANEW)
 

@@ -8,7 +8,7 @@ from lab.facts.ipvs import Backend, Forwarding
 from lab.hops.flows import CLIENT_PORT, Stage
 from lab.hops.judge import judge
 from lab.hops.netfilter import Packet
-from lab.hops.situation import Situation
+from lab.hops.situation import Blocked, Situation
 from lab.hops.surroundings import gateway
 from lab.hops.verdict import Check, Finding, Hop, Scope
 
@@ -220,10 +220,12 @@ def _marks(
 def _each(
     backends: tuple[Backend, ...], wrong: list[Backend], wanted: str, words: list[str]
 ) -> Finding:
+    if not backends:
+        raise Blocked("no backend at all", owner="B5-backends")
     return Finding(
-        ok=bool(backends) and not wrong,
+        ok=not wrong,
         expected=f"{wanted} for each of {_addresses(b.address for b in backends)}",
-        found=", ".join(words) or (f"all {wanted}" if backends else "no backend at all"),
+        found=", ".join(words) or f"all {wanted}",
         evidence=tuple(b.raw for b in wrong or backends),
     )
 

@@ -13,6 +13,7 @@ from lab.diagnosis.examine import MENDS, diagnose
 from lab.diagnosis.model import Agreement, Diagnosis, State
 from lab.diagnosis.needs import NEEDS, SCOPES, causes_of
 from lab.errors import NotRunning
+from lab.facts.ipvs import Forwarding
 from lab.facts.model import NodeFacts
 from lab.hops.catalogue import BESIDE_THE_WAY, JUDGES, TRIED
 from lab.hops.observations import Connect
@@ -99,6 +100,41 @@ def test_independent_faults_are_all_named_in_path_order() -> None:
         ("B9-snat", NODE_B),
         ("F2-tunnel-in", NODE_A),
     ]
+
+
+def test_rules_of_one_balancer_do_not_hide_each_other() -> None:
+    change = a.both(
+        a.ipvs(NODE_B, lambda s: replace(s, scheduler="lc")),
+        a.backends(NODE_B, lambda b: (replace(b[0], weight=0, forwarding=Forwarding.ROUTE),)),
+        a.sandbox_rules(NODE_B, a.without("-j SNAT --to-source 10.0.0.3")),
+    )
+    found = diagnose(change(healthy()))
+    names = ("B4-ipvs", "B5-backends", "B7-masq", "B8-weight", "B9-snat")
+    assert named(found) == {f"{name}[worker]" for name in names}
+
+
+def test_a_balancer_without_backends_is_one_fault() -> None:
+    found = diagnose(a.backends(NODE_B, lambda _: ())(healthy()))
+    assert named(found) == {"B5-backends[worker]"}
+
+
+def test_a_tunnel_that_is_down_is_one_fault_with_all_that_the_kernel_forgot() -> None:
+    """What a node looks like after ``ip link set vxlan0 down``: no socket and no neighbours."""
+    change = a.both(
+        a.overlay(
+            NODE_B,
+            interfaces=lambda found: tuple(map(b.down("vxlan0"), found)),
+            neighbours=lambda _: (),
+        ),
+        b.listeners(NODE_B, lambda s: s.port != DATA_PORT),
+    )
+    (hop,) = diagnose(change(healthy())).broken
+    assert (hop.verdict.check, hop.verdict.node) == ("F1-vxlan", NODE_B)
+    assert {v.check for v in hop.blocks} >= {"C6-listeners", "F4-neighbours"}
+    first, *others = (repair.command for repair in hop.repairs)
+    assert first.endswith("ip link set vxlan0 up")
+    assert len(others) == 1
+    assert "ip neigh replace" in others[0]
 
 
 def test_what_is_beside_the_way_is_said_last_unless_it_hinders() -> None:

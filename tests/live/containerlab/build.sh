@@ -12,6 +12,12 @@ module=github.com/srl-labs/containerlab
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/swarm-ingress-lab/containerlab/$version
 if [ ! -x "$cache/containerlab" ]; then
+    case $(go version) in
+    *" go1."[0-9][." "]* | *" go1.1"* | *" go1.20"* | *" go1.21"*)
+        echo "$(go version) is too old for containerlab $version: Go 1.22 or later is needed" >&2
+        exit 1
+        ;;
+    esac
     work=$(mktemp -d "${TMPDIR:-/var/tmp}/containerlab.XXXXXX")
     trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
     trap 'exit 1' HUP INT TERM
