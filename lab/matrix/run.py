@@ -117,7 +117,9 @@ def run(plan: Plan, lab: str, steps: Steps, keep: Keep) -> Record:
     """
     earlier = record.read()
     with ground(lab, steps) as found:
-        made = Run(Bench(found), steps, keep, begun(earlier, found.versions()), commit())
+        made = Run(
+            Bench(found, pristine=True), steps, keep, begun(earlier, found.versions()), commit()
+        )
         made.try_faults(plan.faults)
         made.look_at_pristine(plan.runs)
     return made.record
@@ -132,8 +134,11 @@ def begun(earlier: Record | None, versions: Versions) -> Record:
 
 
 def still_to_do(faults: Sequence[Fault], earlier: Record | None, now: str) -> tuple[Fault, ...]:
-    """Return the faults of which the record holds no good result of this very commit."""
-    rows = earlier.rows if earlier is not None else ()
+    """Return the faults of which the record holds no good result of this very commit.
+
+    With changes that nobody has committed, that is all of them.
+    """
+    rows = () if earlier is None or now.endswith("-dirty") else earlier.rows
     done = {row.fault for row in rows if row.is_right and row.made.commit == now}
     return tuple(fault for fault in faults if fault.id not in done)
 

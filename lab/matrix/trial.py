@@ -130,13 +130,15 @@ class _Clock:
 class Bench:
     """Tries faults one after the other, each in a lab that was seen to be well.
 
-    What one trial has proven at its end the next one builds on. Only where it was not proven is
-    the lab reset, and looked at again.
+    What one trial has proven at its end the next one builds on. Where it was not proven the lab
+    is reset, and looked at again; and, if each fault is to have a ``pristine`` lab, wherever it
+    was not a reset that took the fault before out of it.
     """
 
     lab: Ground
     well: Situation | None = None
     """The lab as it was last seen, if every check was green then."""
+    pristine: bool = False
 
     def try_fault(self, fault: Fault) -> Trial:
         """Put a fault into the lab, ask every check, and take it out again.
@@ -147,7 +149,8 @@ class Bench:
         before = self.well or self.made_well()
         self.well = None
         trial = try_fault(self.lab, fault, before)
-        self.well = None if trial.left else trial.after
+        touched = self.pristine and fault.change.is_exact
+        self.well = None if trial.left or touched else trial.after
         return trial
 
     def made_well(self) -> Situation:

@@ -98,6 +98,10 @@ def test_what_this_commit_has_proven_is_left_out() -> None:
     assert [f.id for f in still_to_do(SOME, earlier, MADE.commit)] == ["dnat-lost", "snat-lost"]
     assert still_to_do(SOME, earlier, "another") == SOME
     assert still_to_do(SOME, None, MADE.commit) == SOME
+    changed = f"{MADE.commit}-dirty"
+    made_so = MADE.model_copy(update={"commit": changed})
+    earlier = empty().with_row(row(SOME[1]).model_copy(update={"made": made_so}))
+    assert still_to_do(SOME, earlier, changed) == SOME
 
 
 def test_rows_of_other_versions_are_not_mixed_with_new_ones() -> None:

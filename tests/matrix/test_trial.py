@@ -104,6 +104,16 @@ def test_a_bench_resets_a_lab_only_if_it_was_not_proven_to_be_well() -> None:
     assert lab.done.count("reset") == 1
 
 
+def test_a_bench_gives_each_fault_a_pristine_lab_if_asked_to() -> None:
+    lab = Changing(lambda situation: situation, UNMARKED)
+    bench = Bench(lab, pristine=True)
+    bench.try_fault(MARK_LOST)
+    assert bench.well is None
+    bench.try_fault(find("log-lost"))  # which only a reset heals
+    assert bench.well is not None
+    assert lab.done.count("reset") == 2
+
+
 def test_a_bench_puts_nothing_into_a_lab_that_is_not_well(acted: list[str]) -> None:
     bench = Bench(Changing(DRAINED))
     with pytest.raises(NotReady, match="not well before"):
