@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lab.access import Access, close_connections
-from lab.errors import Conflict, NotRunning, PreflightFailed, ProviderFailed
+from lab.errors import CommandFailed, Conflict, NotRunning, PreflightFailed, ProviderFailed
 from lab.home import LabHome, LabState, lab_home
 from lab.image.store import ensure_image
 from lab.paths import private_dir, write_private
@@ -16,7 +16,7 @@ from lab.providers import containerlab_scripts as scripts
 from lab.providers.containerlab_host import Host
 from lab.providers.containerlab_image import chosen_image, ensure_imported, image_need
 from lab.providers.containerlab_needs import LOOK, needs, read_seen
-from lab.providers.containerlab_records import Record, forget, host_of, load, save
+from lab.providers.containerlab_records import FILE, Record, forget, host_of, load, save
 from lab.providers.containerlab_topology import (
     SWITCH,
     container_name,
@@ -103,13 +103,15 @@ class ContainerlabProvider:
         """Remove the containers and all that was made for them on the host.
 
         Raises:
-            ProviderFailed: The host does not answer, or refuses; the next call tries again.
+            NotRunning: The host does not answer; the next call tries again.
+            ProviderFailed: It refuses; the next call tries again.
         """
         record = load(home)
         if record is None:
             return
         host = host_of(home, record)
         again = f"invoke lab.down --name {home.name}   (again, when {host.node} answers)"
+        _expect_there(host, home)
         # A containerlab whose lab.up was killed goes on making containers.
         wait_until(
             lambda: host.run(scripts.is_deploying(record)).stdout.strip(),
@@ -174,11 +176,23 @@ def _host(url: str | None) -> Host:
 def _needs(host: Host, topology: Topology) -> Iterator[Need]:
     try:
         said = host.look(LOOK)
-    except NotRunning as error:
+    except (NotRunning, CommandFailed) as error:
         raise PreflightFailed(error.brief, details=error.details, hint=error.hint) from error
-    seen = read_seen(said, host.node)
-    yield from needs(seen, topology, host=host.node)
-    yield image_need(host)
+    needed = tuple(needs(read_seen(said, host.node), topology, host=host.node))
+    yield from needed
+    if all(need.verdict == "ok" for need in needed if need.what in ("docker", "root")):
+        yield image_need(host)
+
+
+def _expect_there(host: Host, home: LabHome) -> None:
+    """Find out at once whether a host answers, instead of waiting for something on it."""
+    try:
+        host.run("true")
+    except NotRunning as error:
+        gone = f"or, if it is gone for good: rm {home.path / FILE}, and invoke lab.down again"
+        raise NotRunning(
+            error.brief, details=error.details, hint=f"{error.hint}; {gone}"
+        ) from error
 
 
 def _expect_free(host: Host, state: LabState) -> None:

@@ -69,7 +69,8 @@ def _import(host: Host, image: Image, name: str) -> None:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
         tar = Path(directory, "node.tar")
         run(("sh", PACK, image.path / "disk", tar, *as_root()), timeout_s=PACK_S)
-        host.expect(host.feed(tar, import_line(name)), what="docker import")
+        hint = "docker info, and df -h /var/lib/docker, on that host"
+        host.expect(host.feed(tar, import_line(name)), what="docker import", hint=hint)
     host.run(
         f"docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' {NAME} | grep -vx {name} |"
         " while read -r old; do docker rmi $old; done"

@@ -6,10 +6,11 @@ Containers share the host's kernel, so it is the host's that must know IPVS and 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 
 from lab.errors import UnreadableOutput
 from lab.image.recipe import FILES
-from lab.providers.containerlab_topology import MANAGEMENT
+from lab.providers.containerlab_topology import MANAGEMENT, NETWORK
 from lab.providers.need import Need
 from lab.topology import Topology
 
@@ -39,6 +40,7 @@ INSTALL = (
     'https://containerlab.dev/install   (or: bash -c "$(curl -sL https://get.containerlab.dev)")'
 )
 
+SUBNETS = '{{$name := .Name}}{{range .IPAM.Config}}network {{$name}} {{.Subnet}}{{"\\n"}}{{end}}'
 LOOK = f"""\
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 one() {{ "$@" 2>&1 | tail -n 1; }}
@@ -47,9 +49,9 @@ echo "sudo $(sudo -n true 2>&1 && echo works)"
 echo "kernel $(uname -s) $(uname -r) $(uname -m)"
 echo "cgroup $(stat -f -c %T /sys/fs/cgroup 2>&1)"
 said=$(containerlab version 2>&1)
-echo "containerlab $(echo "$said" | sed -n 's/^ *version: *//p')"
+echo "containerlab $(printf '%s\\n' "$said" | sed -n 's/^ *version: *//p')"
 echo "there $(command -v containerlab)"
-echo "says $(echo "$said" | grep . | tail -n 1)"
+printf 'says %s\\n' "$(printf '%s\\n' "$said" | grep . | tail -n 1)"
 echo "client $(command -v docker)"
 docker=docker
 [ "$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || docker="sudo -n docker"
@@ -57,6 +59,8 @@ echo "docker $(one $docker version --format '{{{{.Server.Version}}}}')"
 root=$($docker info --format '{{{{.DockerRootDir}}}}' 2>/dev/null)
 echo "disk $(df -Pk "${{root:-/var}}" 2>/dev/null | tail -n 1 | while read -r _ _ _ free _; do
     echo "$free"; done)"
+$docker network inspect $($docker network ls --quiet 2>/dev/null) 2>/dev/null \
+    --format '{SUBNETS}' | grep .
 for module in {" ".join(MODULES)}; do
     if [ -d /sys/module/$module ] || modprobe -n $module 2>/dev/null ||
         grep -qw $module /proc/filesystems; then echo "module-$module there"
@@ -69,7 +73,10 @@ echo "end here"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A host before anything is made there; every text as its programs wrote it."""
+    """A host before anything is made there; every text as its programs wrote it.
+
+    ``networks`` are those of Docker, by name.
+    """
 
     uid: str
     sudo: str
@@ -80,6 +87,7 @@ class Seen:
     docker: str
     disk_mib: int
     absent: tuple[str, ...] = field(default=())
+    networks: tuple[tuple[str, IPv4Network], ...] = field(default=())
 
 
 def read_seen(text: str, host: str) -> Seen:
@@ -102,11 +110,20 @@ def read_seen(text: str, host: str) -> Seen:
             docker=said["docker"],
             disk_mib=int(said["disk"] or 0) // 1024,
             absent=tuple(name for name in MODULES if said[f"module-{name}"] != "there"),
+            networks=tuple(_networks(text)),
         )
     except (KeyError, ValueError) as error:
         raise UnreadableOutput(
             f"The look at {host} was cut short", details=f"{error}: {text[-300:]}"
         ) from error
+
+
+def _networks(text: str) -> Iterator[tuple[str, IPv4Network]]:
+    """Yield Docker's networks of IPv4; those of IPv6 are in nobody's way."""
+    for line in text.splitlines():
+        match line.split():
+            case ["network", name, subnet] if ":" not in subnet:
+                yield name, IPv4Network(subnet)
 
 
 def _without_version(said: Mapping[str, str]) -> str:
@@ -123,7 +140,7 @@ def needs(seen: Seen, topology: Topology, *, host: str) -> Iterator[Need]:
     yield _root(seen, host)
     yield _containerlab(seen)
     yield _disk(seen, host)
-    yield _network(topology)
+    yield _network(seen, topology)
 
 
 def modules_to_load() -> tuple[str, ...]:
@@ -176,7 +193,7 @@ def _docker(seen: Seen, host: str) -> Need:
             what,
             "bad",
             f"no permission on the Docker socket of {host}: {seen.docker}",
-            "come as root, or: sudo usermod --append --groups docker $USER, and log in again",
+            "come as root, or with sudo that asks for no password",
         )
     version = _version(seen.docker)
     if version is None:
@@ -220,18 +237,24 @@ def _disk(seen: Seen, host: str) -> Need:
     return Need("disk", "ok", text)
 
 
-def _network(topology: Topology) -> Need:
+def _network(seen: Seen, topology: Topology) -> Need:
     what = "management network"
+    # One that is there already is used as it is.
+    management = next((net for name, net in seen.networks if name == NETWORK), MANAGEMENT)
+    for name, subnet in seen.networks:
+        if name != NETWORK and subnet.overlaps(management):
+            held = f"Docker's network {name} has {subnet}, which overlaps {management}"
+            return Need(what, "bad", held, f"docker network rm {name}, if nobody needs it")
     subnets = {
         "link.subnet": topology.link.subnet,
         "bridge.subnet": topology.bridge.subnet,
         "overlay_pool.subnet": topology.overlay_pool.subnet,
     }
     for key, subnet in subnets.items():
-        if subnet.overlaps(MANAGEMENT):
-            seen = f"{key} {subnet} overlaps {MANAGEMENT}, containerlab's own network"
-            return Need(what, "bad", seen, f"another {key} in the topology")
-    return Need(what, "ok", str(MANAGEMENT))
+        if subnet.overlaps(management):
+            held = f"{key} {subnet} overlaps {management}, containerlab's own network"
+            return Need(what, "bad", held, f"another {key} in the topology")
+    return Need(what, "ok", str(management))
 
 
 def _version(text: str) -> tuple[int, int] | None:

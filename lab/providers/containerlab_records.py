@@ -58,7 +58,8 @@ def load(home: LabHome) -> Record | None:
         file,
         Record,
         what=f"What was noted of the containers of lab {home.name}",
-        hint=f"on their host: docker rm --force --volumes $({every}); then here: rm {file}",
+        hint=f"on their host: docker rm --force --volumes $({every}); "
+        f"rm -r {ROOT}/{lab_name(home.name)}-*; then here: rm {file}",
     )
 
 

@@ -166,8 +166,9 @@ def destroy(record: Record, *, timeout_s: float) -> str:
         f"all=$(docker ps --all --quiet --filter {every} | sort)",
         f"ours=$(docker ps --all --quiet --filter {ours} | sort)",
         'if [ "$all" = "$ours" ] && [ "$all" ]; then',
+        # It removes a network without containers, whoever made it, unless it is told not to.
         f"    containerlab destroy --topo {record.file} --cleanup "
-        f"--timeout {timeout_s:.0f}s </dev/null",
+        f"--timeout {timeout_s:.0f}s{' --keep-mgmt-net' * record.had_network} </dev/null",
         "fi",
         f"left=$(docker ps --all --quiet --filter {ours}) || exit 1",
         '[ -z "$left" ] || docker rm --force --volumes $left >/dev/null || exit 1',

@@ -86,7 +86,9 @@ inspect)
         echo "\\"ipv4_address\\": \\"172.20.20.$number/24\\"}"
     done < "$WORLD/containers"
     echo ']}' ;;
-destroy) : > "$WORLD/containers"; rm -f "$WORLD/network" ;;
+destroy)
+    : > "$WORLD/containers"
+    case $* in *--keep-mgmt-net*) ;; *) rm -f "$WORLD/network" ;; esac ;;
 graph)
     mkdir -p "clab-$(sed -n 's/^name: "\\(.*\\)"/\\1/p' "$3")/graph"
     echo "manager---worker" > clab-*/graph/lab.mermaid ;;

@@ -29,7 +29,7 @@ def test_a_user_without_rights_is_told_which(article: Topology) -> None:
     bad = [what for what, need in needed.items() if need.verdict == "bad"]
     assert bad == ["docker", "root"]
     assert "no permission on the Docker socket of lab1" in needed["docker"].seen
-    assert "usermod --append --groups docker" in needed["docker"].fix
+    assert "sudo that asks for no password" in needed["docker"].fix
     assert "uid 1000" in needed["root"].seen
 
 
@@ -72,6 +72,28 @@ def test_a_host_that_is_not_is_told_why(
     assert need.verdict == "bad"
     assert said in need.seen
     assert need.fix
+
+
+@pytest.mark.parametrize(
+    ("networks", "verdict", "said"),
+    [
+        ("network bridge 172.17.0.0/16", "ok", "172.20.20.0/24"),
+        ("network mine_default 172.20.0.0/16", "bad", "network mine_default has 172.20.0.0/16"),
+        ("network clab 172.20.20.0/24\nnetwork clab 3fff:172:20:20::/64", "ok", "172.20.20.0/24"),
+        (
+            "network clab 172.19.0.0/24",
+            "bad",
+            "bridge.subnet 172.19.0.0/16 overlaps 172.19.0.0/24",
+        ),
+    ],
+)
+def test_containerlabs_network_must_have_its_addresses_for_itself(
+    networks: str, verdict: str, said: str, article: Topology
+) -> None:
+    text = captured("containerlab/look-ready").replace("end here", f"{networks}\nend here")
+    needed = {n.what: n for n in needs(read_seen(text, "lab1"), article, host="lab1")}
+    assert needed["management network"].verdict == verdict
+    assert said in needed["management network"].seen
 
 
 def test_half_an_answer_is_no_answer() -> None:

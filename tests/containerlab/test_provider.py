@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -201,6 +202,9 @@ def test_a_network_that_was_there_stays(
 ) -> None:
     stand_ins.say("network")
     provider.create(lab, article, steps)
+    provider.destroy(lab)
+    assert stand_ins.asked("containerlab destroy")[0].endswith(" --keep-mgmt-net")
+    provider.create(lab, article, steps)
     stand_ins.say("fail", "destroy")
     provider.destroy(lab)
     assert not stand_ins.asked("docker network rm")
@@ -214,6 +218,11 @@ def test_a_host_that_is_gone_is_said_and_asked_again(
     with pytest.raises(NotRunning, match="ssh://root@lab1 cannot be reached") as caught:
         provider.states(lab, article)
     assert "Connection refused" in caught.value.details
+    started = time.monotonic()
+    with pytest.raises(NotRunning, match="ssh://root@lab1 cannot be reached") as caught:
+        provider.destroy(lab)
+    assert time.monotonic() - started < 5
+    assert f"if it is gone for good: rm {lab.path}/containerlab.json" in caught.value.hint
     assert load(lab) is not None
     (stand_ins.directory / "unreachable").unlink()
     provider.destroy(lab)
@@ -264,6 +273,11 @@ def test_an_image_of_ones_own_must_be_there(
     state: LabState = lab.load()
     with pytest.raises(PreflightFailed, match="has no image me/node:1"):
         provider.preflight(article, state)
+    stand_ins.say("docker", "permission denied while trying to connect")
+    with pytest.raises(PreflightFailed, match="no permission") as caught:
+        provider.preflight(article, state)
+    assert "and 1 more" not in caught.value.details, "nobody could ask for the image"
+    stand_ins.say("docker", "26.1.5")
     stand_ins.say("images", "me/node:1")
     provider.preflight(article, state)
     provider.create(lab, article, steps)
