@@ -48,7 +48,8 @@ class LabState(BaseModel):
     ``reached`` is the last stage that was completed, ``None`` while the machines are being
     prepared. ``pace`` multiplies every deadline: 1 with hardware acceleration. ``origin`` is the
     snapshot to which ``lab.reset`` goes back. ``inventory`` are the hosts that are lent to it;
-    ``host`` is the one that carries its containers, ``None`` for this machine.
+    ``host`` is the one that carries its containers, ``None`` for this machine. ``formed`` is when
+    the lab was created from which this one's machines are copied, if so: its swarm is as old.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,6 +66,7 @@ class LabState(BaseModel):
     origin: Path | None = None
     inventory: Inventory | None = None
     host: str | None = None
+    formed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

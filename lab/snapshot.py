@@ -27,8 +27,10 @@ from lab.paths import cache_dir, private_dir, state_dir, write_private
 from lab.topology import Topology
 
 KEEP = timedelta(days=30)
+CERTIFIED = timedelta(days=60)
 """A node's certificate lives 90 days and is renewed from day 45 on (swarmkit, ca/certificates.go):
-a copy must not wake up with one that has run out."""
+a copy must not wake up with one that has run out. The time in a snapshot does not count towards
+the renewal, so what was restored and saved again is as old as its first ancestor's swarm."""
 SHOWN = 200
 PARTIAL = ".saving-"
 ASIDE = ".replaced-"
@@ -61,6 +63,7 @@ class Manifest(BaseModel):
     ``reached`` is the stage the lab had come to, ``answers`` whether requests through the
     published port were answered by all replicas. ``boot`` is the boot of this machine at which
     the files were last known to be whole: a power cut may take what was not yet on the disk.
+    ``formed`` is when the lab was begun whose swarm this is; ``None`` if it was no older.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -76,6 +79,7 @@ class Manifest(BaseModel):
     circumstances: dict[str, str]
     boot: str
     files: dict[str, Seal]
+    formed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,8 @@ class Snapshot:
     @property
     def expires(self) -> datetime:
         """When it is too old to be used."""
-        return self.manifest.created + KEEP
+        created = self.manifest.created
+        return min(created + KEEP, (self.manifest.formed or created) + CERTIFIED)
 
     @property
     def disk_mib(self) -> float:
@@ -112,6 +117,7 @@ class Contents:
     reached: Stage
     answers: bool
     circumstances: Mapping[str, str]
+    formed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +360,7 @@ def _sealed(directory: Path, name: str, contents: Contents) -> Manifest:
         created=datetime.now(UTC),
         circumstances=dict(contents.circumstances),
         boot=_boot(),
+        formed=contents.formed,
         files={
             str(file.relative_to(directory)): _seal(file.lstat(), digest)
             for file, digest in zip(files, digests, strict=True)

@@ -17,7 +17,7 @@ from lab.errors import (
 )
 from lab.home import LabState, Stage, lab_home, lab_names
 from lab.lifecycle import down, require_running
-from lab.snapshot import KEEP, Snapshot, Unusable, named, read_snapshot
+from lab.snapshot import CERTIFIED, KEEP, Snapshot, Unusable, named, read_snapshot
 from lab.topology import Topology
 from tests.conftest import Dirs
 from tests.fake_snapshots import FakeSnapshots
@@ -381,6 +381,21 @@ def test_a_lab_that_was_restored_comes_up_again_from_the_same(world: World, lab:
     assert state.origin == named().path_of("before")
     assert "it was restored from snapshot before: going back to that" in world.shown
     assert not is_unchanged(world)
+
+
+def test_the_age_of_a_swarm_goes_with_its_copies(world: World, lab: LabState) -> None:
+    first = save(world).manifest
+    assert first.formed == lab.created
+    assert restore(world).formed == lab.created
+    assert save(world, "again").manifest.formed == lab.created
+    old = world.home.load().model_copy(update={"formed": lab.created - CERTIFIED})
+    world.home.save(old)
+    with pytest.raises(LabError, match="swarm of lab article is too old to be saved") as caught:
+        save(world, "third")
+    assert "60 days ago" in caught.value.details
+    assert named().names() == ("again", "before")
+    world.home.save(old.model_copy(update={"formed": None}))
+    assert save(world, "third").manifest.formed == lab.created
 
 
 def test_a_cold_start_goes_back_to_nothing(world: World, lab: LabState) -> None:

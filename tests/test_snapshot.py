@@ -16,6 +16,7 @@ from lab.errors import Conflict, PreflightFailed, UsageError
 from lab.home import Stage
 from lab.room import expect_room
 from lab.snapshot import (
+    CERTIFIED,
     KEEP,
     MANIFEST,
     Contents,
@@ -330,6 +331,15 @@ def test_a_snapshot_expires_before_the_certificates_in_it(store: Store, saved: P
     found = usable(store)
     assert found.expires == found.manifest.created + KEEP
     edit(saved, created=(now - KEEP).isoformat())
+    assert obstacle(store).startswith(f"it expired on {now:%Y-%m-%d}: ")
+
+
+def test_what_was_saved_again_is_as_old_as_its_swarm(store: Store, saved: Path) -> None:
+    assert timedelta(days=90) > CERTIFIED
+    now = datetime.now(UTC)
+    edit(saved, formed=(now - CERTIFIED + timedelta(days=1)).isoformat())
+    assert usable(store).expires == now + timedelta(days=1)
+    edit(saved, formed=(now - CERTIFIED).isoformat())
     assert obstacle(store).startswith(f"it expired on {now:%Y-%m-%d}: ")
 
 
