@@ -65,7 +65,7 @@ FAULTS = (
     Fault(
         id="address-taken",
         title="the sandbox has the ingress address of another node's sandbox as well",
-        symptom="now and then a request through the other node hangs: two answer to one address",
+        symptom="nothing yet: requests are answered, though two sandboxes have one address",
         hop=Hop.SANDBOX,
         first="B11-unique[{manager}]",
         role=Role.ANY,
