@@ -79,7 +79,7 @@ FAULTS = (
             "what is for the other node's sandbox stays in this one",
             Step("{sandbox_ns} ip route get {others_own} | grep -q '^local'"),
         ),
-        source=moby(24400),
+        source=moby(36949),
     ),
     Fault(
         id="sandbox-overlay-down",
@@ -96,7 +96,7 @@ FAULTS = (
             heal="{sandbox_ns} ip link set {sandbox_overlay} up",
         ),
         bites=Requests(Answers.NONE),
-        source=moby(36949),
+        source=moby(24400),
         felt=EVERYWHERE,
     ),
     Fault(

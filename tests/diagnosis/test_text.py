@@ -12,6 +12,8 @@ from lab.diagnosis.text import WIDTH, render
 from lab.diagnosis.threads import THREADS
 from lab.diagnosis.words import as_root_on, through_invoke
 from lab.errors import NotRunning
+from lab.faults.catalogue import FAULTS
+from lab.faults.model import Fault
 from lab.hops.catalogue import JUDGES
 from lab.hops.situation import Situation
 from tests.hops import altering as a
@@ -20,6 +22,8 @@ from tests.hops.breaking import NODE_A, NODE_B, Mutation
 from tests.hops.healthy import healthy
 from tests.hops.mutations import MUTATIONS, diagnosed
 from tests.hops.test_not_done_yet import only_a_swarm
+
+CITED = [fault for fault in FAULTS if fault.source.startswith("https://")]
 
 
 def text(situation: Situation) -> str:
@@ -130,5 +134,22 @@ def test_threads_are_of_checks_we_have_and_have_an_address() -> None:
     assert THREADS.keys() <= {judge.check.id for judge in JUDGES}
     for thread in {t for threads in THREADS.values() for t in threads}:
         owner, _, number = thread.reference.partition("#")
-        assert owner.startswith("moby/")
+        assert owner.startswith(("moby/", "docker/", "firewalld/"))
         assert thread.url == f"https://github.com/{owner}/issues/{int(number)}"
+
+
+@pytest.mark.parametrize("fault", CITED, ids=lambda fault: fault.id)
+def test_the_check_that_names_a_fault_tells_where_it_was_met(fault: Fault) -> None:
+    owner, name, _, number = fault.source.removeprefix("https://github.com/").split("/")
+    told = [thread.reference for thread in THREADS.get(fault.check, ())]
+    assert f"{owner}/{name}#{number}" in told
+
+
+def test_a_terminal_shows_a_few_threads_and_programs_get_all() -> None:
+    lost = a.host_rules(NODE_B, a.without("-j DNAT"))(healthy())
+    told = render(diagnose(lost), through_invoke)
+    assert len(THREADS["H3-dnat"]) == 4
+    assert told.count("/issues/") == 3
+    assert "\n                and 1 more\n" in told
+    (hop,) = json.loads(json.dumps(content(diagnose(lost), through_invoke)))["broken"]
+    assert len(hop["threads"]) == 4
