@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,12 @@ from tests.hops.mutations import MUTATIONS, diagnosed
 from tests.hops.test_not_done_yet import only_a_swarm
 
 CITED = [fault for fault in FAULTS if fault.source.startswith("https://")]
+STEP = re.compile("==> |    done: ")
+"""How the lines begin that tell how far a command came."""
+
+
+def read(document: str) -> str:
+    return (Path(__file__).parents[2] / document).read_text()
 
 
 def text(situation: Situation) -> str:
@@ -91,6 +98,15 @@ def test_a_node_without_an_answer_is_told() -> None:
     assert "worker could not be looked at" in told
     assert "try           invoke lab.status" in told
     assert "were not asked: no facts of a node named worker" in told
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/diagnose.md"])
+def test_a_document_that_shows_a_diagnosis_shows_what_is_said(document: str) -> None:
+    blocks = re.findall(r"\$ invoke lab\.diagnose\n(.*?)(?=\n\$ |```)", read(document), re.S)
+    shown = [line for line in "\n".join(blocks).splitlines() if not STEP.match(line)]
+    said = [*text(unmarked()).splitlines(), *text(healthy()).splitlines()]
+    assert len(shown) > 15
+    assert [line for line in shown if line not in (*said, "...")] == []
 
 
 def test_one_is_not_many() -> None:
