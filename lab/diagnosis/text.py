@@ -4,7 +4,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from lab.diagnosis.model import BrokenHop, Diagnosis, Silent, Walk, name_of
+from lab.diagnosis.model import BrokenHop, Diagnosis, Silent, Thread, Walk, name_of
 from lab.diagnosis.words import Typed, enumerated, folded, one_by_one
 from lab.hops.situation import NOT_YET
 from lab.hops.verdict import Hop, Verdict
@@ -13,6 +13,8 @@ WIDTH = 100
 LABEL = 14
 SHOWN_LINES = 6
 """How many lines of evidence of one kind are shown; JSON and the report have them all."""
+SHOWN_THREADS = 3
+"""How many threads are shown; again, JSON and the report have them all."""
 FEW = 30
 """More consequences than these are counted, not named."""
 
@@ -68,8 +70,7 @@ def _hop(hop: BrokenHop, typed: Typed) -> str:
     lines += _labelled("together", [str(hop.agreement)])
     lines += _labelled("packets", _few(hop.packets))
     lines += _labelled("likely cause", hop.causes)
-    threads = [part for t in hop.threads for part in (f"{t.about}:", f"  {t.url}")]
-    lines += _labelled("others met it", threads)
+    lines += _labelled("others met it", _met(hop.threads))
     looks = [
         typed(verdict.see_on if number == 0 else verdict.node, one)
         for number, look in enumerate(hop.look)
@@ -79,6 +80,14 @@ def _hop(hop: BrokenHop, typed: Typed) -> str:
     lines += _commands("repair", _repairs(hop, typed))
     lines += _labelled("blocks", _blocks(hop.blocks))
     return "\n".join(lines)
+
+
+def _met(threads: tuple[Thread, ...]) -> Iterator[str]:
+    for thread in threads[:SHOWN_THREADS]:
+        yield f"{thread.about}:"
+        yield f"  {thread.url}"
+    if len(threads) > SHOWN_THREADS:
+        yield f"and {len(threads) - SHOWN_THREADS} more"
 
 
 def _repairs(hop: BrokenHop, typed: Typed) -> Iterator[str]:

@@ -65,7 +65,7 @@ FAULTS = (
     Fault(
         id="address-taken",
         title="the sandbox has the ingress address of another node's sandbox as well",
-        symptom="now and then a request through the other node hangs: two answer to one address",
+        symptom="nothing yet: requests are answered, though two sandboxes have one address",
         hop=Hop.SANDBOX,
         first="B11-unique[{manager}]",
         role=Role.ANY,
@@ -79,7 +79,7 @@ FAULTS = (
             "what is for the other node's sandbox stays in this one",
             Step("{sandbox_ns} ip route get {others_own} | grep -q '^local'"),
         ),
-        source=moby(24400),
+        source=moby(36949),
     ),
     Fault(
         id="sandbox-overlay-down",
@@ -96,7 +96,7 @@ FAULTS = (
             heal="{sandbox_ns} ip link set {sandbox_overlay} up",
         ),
         bites=Requests(Answers.NONE),
-        source=moby(36949),
+        source=moby(24400),
         felt=EVERYWHERE,
     ),
     Fault(

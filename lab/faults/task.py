@@ -35,7 +35,7 @@ FAULTS = (
     Fault(
         id="redirect-lost",
         title="the container has lost the rule that leads to the program's port",
-        symptom="every other request is refused, through every node",
+        symptom="every other request hangs, through every node",
         hop=Hop.TASK,
         first="T1-redirect[{slot}]",
         role=Role.TASK,

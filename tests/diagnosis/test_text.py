@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,8 @@ from lab.diagnosis.text import WIDTH, render
 from lab.diagnosis.threads import THREADS
 from lab.diagnosis.words import as_root_on, through_invoke
 from lab.errors import NotRunning
+from lab.faults.catalogue import FAULTS
+from lab.faults.model import Fault
 from lab.hops.catalogue import JUDGES
 from lab.hops.situation import Situation
 from tests.hops import altering as a
@@ -20,6 +23,14 @@ from tests.hops.breaking import NODE_A, NODE_B, Mutation
 from tests.hops.healthy import healthy
 from tests.hops.mutations import MUTATIONS, diagnosed
 from tests.hops.test_not_done_yet import only_a_swarm
+
+CITED = [fault for fault in FAULTS if fault.source.startswith("https://")]
+STEP = re.compile("==> |    done: ")
+"""How the lines begin that tell how far a command came."""
+
+
+def read(document: str) -> str:
+    return (Path(__file__).parents[2] / document).read_text()
 
 
 def text(situation: Situation) -> str:
@@ -89,6 +100,15 @@ def test_a_node_without_an_answer_is_told() -> None:
     assert "were not asked: no facts of a node named worker" in told
 
 
+@pytest.mark.parametrize("document", ["README.md", "docs/diagnose.md"])
+def test_a_document_that_shows_a_diagnosis_shows_what_is_said(document: str) -> None:
+    blocks = re.findall(r"\$ invoke lab\.diagnose\n(.*?)(?=\n\$ |```)", read(document), re.S)
+    shown = [line for line in "\n".join(blocks).splitlines() if not STEP.match(line)]
+    said = [*text(unmarked()).splitlines(), *text(healthy()).splitlines()]
+    assert len(shown) > 15
+    assert [line for line in shown if line not in (*said, "...")] == []
+
+
 def test_one_is_not_many() -> None:
     left_out = {f"B16-idle@{NODE_B}": "nobody tells it"}
     assert "1 was not asked: nobody tells it" in text(replace(healthy(), left_out=left_out))
@@ -130,5 +150,22 @@ def test_threads_are_of_checks_we_have_and_have_an_address() -> None:
     assert THREADS.keys() <= {judge.check.id for judge in JUDGES}
     for thread in {t for threads in THREADS.values() for t in threads}:
         owner, _, number = thread.reference.partition("#")
-        assert owner.startswith("moby/")
+        assert owner.startswith(("moby/", "docker/", "firewalld/"))
         assert thread.url == f"https://github.com/{owner}/issues/{int(number)}"
+
+
+@pytest.mark.parametrize("fault", CITED, ids=lambda fault: fault.id)
+def test_the_check_that_names_a_fault_tells_where_it_was_met(fault: Fault) -> None:
+    owner, name, _, number = fault.source.removeprefix("https://github.com/").split("/")
+    told = [thread.reference for thread in THREADS.get(fault.check, ())]
+    assert f"{owner}/{name}#{number}" in told
+
+
+def test_a_terminal_shows_a_few_threads_and_programs_get_all() -> None:
+    lost = a.host_rules(NODE_B, a.without("-j DNAT"))(healthy())
+    told = render(diagnose(lost), through_invoke)
+    assert len(THREADS["H3-dnat"]) == 4
+    assert told.count("/issues/") == 3
+    assert "\n                and 1 more\n" in told
+    (hop,) = json.loads(json.dumps(content(diagnose(lost), through_invoke)))["broken"]
+    assert len(hop["threads"]) == 4

@@ -58,5 +58,7 @@ def test_the_list_as_json() -> None:
     assert blocked["injected"] == ["worker"]
     assert blocked["named_by"] == ["F2-tunnel-in"]
     assert (blocked["level"], blocked["hop"], blocked["heal"]) == (1, "fabric", "commands")
+    hops = {one["id"]: one["hop"] for one in found["faults"]}
+    assert hops == {fault.id: str(fault.hop) for fault in FAULTS}
     assert found["leftovers"] == [{"fault": "mark-lost", "node": "manager"}]
     assert telling.contents(FAULTS, (), None)["leftovers"] is None

@@ -24,6 +24,7 @@ from lab.parallel import on_all
 from lab.session import LabSession, place_of
 from lab.shell import succeed
 from lab.wait import wait_until
+from tests import wireshark
 from tests.live.test_looking import LIVE_SHOWS, QUIET, ROOT, typed
 
 pytestmark = pytest.mark.live
@@ -82,6 +83,10 @@ def test_a_capture_is_read_by_another_reader(lab: LabSession, tmp_path: Path) ->
     assert [time for time, _ in read] == sorted(time for time, _ in read)
     for request_id in document["request_ids"]:
         assert data.count(request_id.encode()) > 6  # at each place it passed, and in the remark
+    if wireshark.IS_HERE:
+        seen = {place["name"]: place["packets"] for place in document["places"]}
+        found = wireshark.places_in(tmp_path / "all.pcapng")
+        assert found == {name: packets for name, packets in seen.items() if packets}
     again = typed(lab, "invoke lab.capture --file all.pcapng", tmp_path)
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
 

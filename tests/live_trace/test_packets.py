@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import dpkt
 import pytest
@@ -14,6 +15,7 @@ from lab.live.frames import Ends, Flags, read_segment
 from lab.live.pcap import Captured, Recording, read_pcap, write_pcapng
 from lab.live.points import Hop, Point
 from lab.live.scripts import read_collected
+from tests import wireshark
 from tests.facts.captures import captured
 from tests.live_trace.scenes import catch, places
 
@@ -111,6 +113,14 @@ def test_the_file_names_its_places() -> None:
     assert place == len(written)
     assert names == [point.name for point in places()]
     assert remarks == ["a remark"]
+
+
+@pytest.mark.skipif(not wireshark.IS_HERE, reason="tshark is not installed")
+def test_wireshark_finds_every_packet_at_its_place(tmp_path: Path) -> None:
+    recordings = catch("across").recordings()
+    file = tmp_path / "all.pcapng"
+    file.write_bytes(write_pcapng(recordings, "a remark"))
+    assert wireshark.places_in(file) == {r.name: len(r.packets) for r in recordings if r.packets}
 
 
 def test_an_empty_capture_is_a_file_too() -> None:
