@@ -46,7 +46,6 @@ _UNMADE = Thread("moby/moby#24400", "ingress-sbox is not always made")
 THREADS: Mapping[str, tuple[Thread, ...]] = {
     "C4-engine": (Thread("moby/moby#53118", "ingress ports become ordinary port mappings"),),
     "C5-advertise": (_DATA_PATH,),
-    "C6-listeners": (Thread("moby/libnetwork#1765", "the vxlan interface could not be made"),),
     "C7-reach": _GOSSIP,
     "C8-gossip": (
         *_GOSSIP,
@@ -90,6 +89,7 @@ THREADS: Mapping[str, tuple[Thread, ...]] = {
     "B16-idle": (
         Thread("moby/moby#31208", "connections that are idle for 15 minutes die without a word"),
     ),
+    "F1-vxlan": (Thread("moby/libnetwork#1765", "the vxlan interface could not be made"),),
     "F2-tunnel-in": (*_TUNNEL, *_MTU[:1]),
     "F3-mtu": _MTU,
     "F4-neighbours": (
