@@ -4,21 +4,26 @@ import http.server
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from checks.changing import Changer
 from checks.conftest import EVIDENCE, pytest_collection_finish, pytest_report_collectionfinish
 from checks.evidence import Evidence
 from checks.test_faults import SAMPLE
 from checks.transport import ShellOverTestinfra
-from lab.errors import CommandFailed, FactUnavailable, LabError, NotRunning
+from lab.errors import CommandFailed, FactUnavailable, LabError, NotReady, NotRunning
 from lab.faults.catalogue import FAULTS
 from lab.faults.model import Answers, Client, Requests, Shown
+from lab.home import LabHome
 from lab.hops.observations import THIS_MACHINE, Errand, Manner
 from lab.hops.verdict import Hop
+from lab.paths import private_dir
 from lab.sending import send_from_here
+from lab.topology import Topology
 
 LINE = (
     b'{"hostname":"a","ingress_address":"10.0.0.5","client":"10.0.0.2","connection":1,'
@@ -124,6 +129,26 @@ def test_a_refused_connection_ends_the_round() -> None:
     (exchange,) = found.exchanges
     assert exchange.status == 0
     assert "refused" in exchange.error
+
+
+def test_what_does_not_settle_is_told_with_every_console(
+    tmp_path: Path, article: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = LabHome("article", tmp_path / "article", tmp_path / "run")
+    console = private_dir(home.node_dir("worker")) / "console.log"
+    console.write_text("Out of memory\n")
+    access: Any = {"worker": None}
+    state = SimpleNamespace(provider="qemu", access=access)
+    lab = SimpleNamespace(home=home, state=state, topology=article, deadline=lambda _: 0.01)
+    changer = Changer(cast("Any", SimpleNamespace(lab=lab, shells={"worker": None})))
+
+    def unsettled(self: Changer, replicas: int) -> object:
+        raise NotReady("Waited for a look", details="last seen: nothing")
+
+    monkeypatch.setattr(Changer, "_situation", unsettled)
+    with pytest.raises(NotReady) as caught:
+        changer.settle()
+    assert f"its console ({console}):\nOut of memory" in caught.value.details
 
 
 class Nothing:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 QEMU = "qemu-system-x86_64"
+CONSOLE = "console.log"
+"""What a machine writes on its serial console, in its directory."""
 
 KERNEL_ARGUMENTS = (
     "root=/dev/vda console=ttyS0 quiet loglevel=3 panic=-1 net.ifnames=0 "
@@ -119,7 +121,7 @@ def machine_argv(machine: MachineSpec) -> list[str]:
         "-device", "vmgenid,guid=auto",
         "-device", "virtio-serial-pci",
         "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
-        "-chardev", f"file,id=console,path={escaped(home / 'console.log')},append=on",
+        "-chardev", f"file,id=console,path={escaped(home / CONSOLE)},append=on",
         "-serial", "chardev:console",
         "-chardev", f"socket,id=monitor,path={escaped(machine.monitor)},server=on,wait=off",
         "-mon", "chardev=monitor,mode=control",
