@@ -207,9 +207,14 @@ def hub_argv(ends: tuple[tuple[Path, Path], ...], pid_file: Path) -> list[str]:
 
 
 def mac(machine: MachineSpec, card: int) -> str:
-    """Return the MAC of a card: QEMU's prefix, a byte of the lab, the card, the node's number."""
-    lab = hashlib.sha256(machine.lab.encode()).digest()[0]
-    return f"52:54:00:{lab:02x}:{card:02x}:{machine.number:02x}"
+    """Return the MAC of a card: 52, three bytes of the lab, the card, the node's number.
+
+    52 is the first byte of QEMU's own prefix: not a group, locally administered. The rest of that
+    prefix would leave one byte for the lab, the same for one pair of labs in 256: labs never meet
+    on a link, but two machines in one person's captures would look like one.
+    """
+    lab = hashlib.sha256(machine.lab.encode()).digest()[:3].hex(":")
+    return f"52:{lab}:{card:02x}:{machine.number:02x}"
 
 
 def _dgram(name: str, own: Path, peer: Path) -> str:
