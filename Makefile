@@ -1,6 +1,6 @@
 # `make` lists what there is. Everything else is an Invoke task: `.venv/bin/invoke --list`.
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-attach test-containerlab test-vagrant lint types unit setup setup-dev
+.PHONY: help up down test test-live test-attach test-containerlab test-vagrant lint types unit setup setup-dev
 
 ARGS ?=
 
@@ -13,8 +13,11 @@ up: setup ## bring up the lab; installs what is missing first (ARGS="--name mine
 down: setup ## remove the lab
 	@.venv/bin/invoke lab.down $(ARGS)
 
-test: setup-dev ## run all tests: style, types, unit tests, and the checks against a lab of its own
+test: setup-dev ## style, types, unit tests, and the checks against a lab of its own
 	@sh scripts/test.sh
+
+test-live: setup-dev ## faults, captures and snapshots on labs of its own; takes long
+	@sh scripts/test-live.sh
 
 test-attach: setup-dev ## look at a swarm formed by hand, as at somebody's own; takes minutes
 	@.venv/bin/pytest -v -p no:cacheprovider tests/live/test_attach.py tests/live/test_lend.py -m live

@@ -14,7 +14,7 @@ from invoke.tasks import task
 from lab.cli.breaking import break_, faults, heal, say
 from lab.cli.bundling import bundle
 from lab.cli.guard import command, complain, message
-from lab.cli.hosting import box, doctor
+from lab.cli.hosting import box, doctor, image
 from lab.cli.options import (
     NAME,
     OUTPUT,
@@ -97,26 +97,38 @@ def _print_made(schema: str, state: "LabState", steps: "Steps", as_json: bool) -
         report.print_next_steps(status)
 
 
-@task(help={"name": NAME, "all": "every lab of yours"})
+@task(help={"name": NAME, "all": "every lab of yours", "output": OUTPUT})
 @command
-def down(c: Context, name: str | None = None, all: bool = False) -> None:  # noqa: A002 - spelt --all
+def down(
+    c: Context,
+    name: str | None = None,
+    all: bool = False,  # noqa: A002 - spelt --all
+    output: str = "",
+) -> None:
     """Remove a lab: machines, disks, sockets, ssh connections. Safe to repeat."""
-    from lab import lifecycle
+    from lab import lifecycle, report
     from lab.home import lab_names
     from lab.steps import Steps
 
-    failed = None
+    as_json = wants_json(c, output)
+    removed: list[str] = []
+    absent: list[str] = []
+    failed = {}
     if all and name is not None:
         raise UsageError("--name and --all contradict each other")
     for lab in lab_names() if all else (lab_name(c, name),):
         try:
-            if not lifecycle.down(lab, Steps()):
-                print(f"There is no lab named {lab}: nothing to remove.")
+            (removed if lifecycle.down(lab, Steps()) else absent).append(lab)
         except LabError as error:
             complain(message(error), lab)
-            failed = error.exit_code
-    if failed is not None:
-        sys.exit(failed)
+            failed[lab] = error
+    if as_json:
+        report.print_json("lab.down/v1", report.removed_content(removed, absent, failed))
+    else:
+        for lab in absent:
+            print(f"There is no lab named {lab}: nothing to remove.")
+    if failed:
+        sys.exit(max(why.exit_code for why in failed.values()))
 
 
 @task(help={"name": NAME, "output": OUTPUT})
@@ -307,48 +319,21 @@ def logs(c: Context, name: str | None = None, follow: bool = False, tail: str = 
             print(line, flush=follow)
 
 
-@task(help={"replicas": "how many", "name": NAME})
+@task(help={"replicas": "how many", "name": NAME, "output": OUTPUT})
 @command
-def scale(c: Context, replicas: str, name: str | None = None) -> None:
+def scale(c: Context, replicas: str, name: str | None = None, output: str = "") -> None:
     """Change the number of replicas and wait until every node balances over them."""
     from lab import lifecycle, report, scaling
 
+    as_json = wants_json(c, output)
     wanted = count("replicas", replicas, least=1)
     lab = lab_name(c, name)
     found = lifecycle.require_running(lab)
-    for entry in scaling.scale(found, wanted, recorded_steps(lab, "lab.scale")):
-        report.print_entry(entry)
-
-
-@task(
-    help={
-        "rebuild": "build it anew",
-        "remove": "delete the image of this key, or 'old' for all that lab.up no longer uses",
-        "output": OUTPUT,
-    }
-)
-@command
-def image(c: Context, rebuild: bool = False, remove: str | None = None, output: str = "") -> None:
-    """Build the node image if need be, and show what is cached."""
-    from lab import report, saved
-    from lab.image import store
-    from lab.steps import Steps
-
-    as_json = wants_json(c, output)
-    if rebuild and remove is not None:
-        raise UsageError("--rebuild and --remove contradict each other")
-    current = store.current_key()
-    if remove is not None:
-        store.remove_unused(remove, current, Steps(), saved.on_images())
-    else:
-        store.ensure_image(Steps(), anew=rebuild)
-    images = store.list_images()
-    if remove is not None:
-        saved.remove_homeless([image.manifest.key for image in images], Steps())
+    entries = scaling.scale(found, wanted, recorded_steps(lab, "lab.scale"))
     if as_json:
-        report.print_json("lab.image/v1", report.images_content(images, current))
+        report.print_json("lab.scale/v1", report.scaled_content(found, wanted, entries))
     else:
-        report.print_images(images, current)
+        report.print_entries(entries)
 
 
 @task(

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from checks.evidence import Evidence
+from lab.consoles import with_consoles
 from lab.facts.model import ClusterFacts
 from lab.hops.sandbox import backends_are_the_tasks, backends_weigh_the_same
 from lab.hops.service import gossip_tells_the_same, replicas_run
@@ -74,7 +75,8 @@ class Changer:
             looks: How many looks in a row must be good: gossip may go back and forth.
 
         Raises:
-            NotReady: It did not come about; the details hold the verdicts that failed.
+            NotReady: It did not come about; the details hold the verdicts that failed, and the
+                ends of the machines' consoles.
         """
         wanted = self.replicas if replicas is None else replicas
         names = tuple(nodes or self.nodes)
@@ -89,14 +91,16 @@ class Changer:
                 failed.append("the same tasks run as before")
             return tuple(failed)
 
-        wait_until(
-            look,
-            lambda failed: not failed,
-            what=f"{wanted} replicas, and IPVS to hold exactly them on {', '.join(names)}",
-            timeout_s=self.evidence.lab.deadline(SETTLED_S),
-            successes=looks,
-            hint=f"docker service ps {self.service}",
-        )
+        lab = self.evidence.lab
+        with with_consoles(lab.home, lab.state):
+            wait_until(
+                look,
+                lambda failed: not failed,
+                what=f"{wanted} replicas, and IPVS to hold exactly them on {', '.join(names)}",
+                timeout_s=lab.deadline(SETTLED_S),
+                successes=looks,
+                hint=f"docker service ps {self.service}",
+            )
         return seen[-1]
 
     def _situation(self, replicas: int) -> Situation:

@@ -18,7 +18,7 @@ from checks.recording import write
 from checks.telling import status_of, tell
 from lab.advice import typed_here
 from lab.attached import attached
-from lab.cli.options import attach_wish
+from lab.cli.options import attach_wish, lab_name_for_pytest
 from lab.errors import LabError, UsageError
 from lab.faults.lent import expect_own_machines
 from lab.hops.catalogue import JUDGES
@@ -87,7 +87,7 @@ def _looking(config: pytest.Config) -> Looking:
     )
     changes = option.changes_lab or option.all_faults or _asks_for_changes(option.markexpr)
     if wish is None:
-        lab = open_lab(option.name)
+        lab = open_lab(lab_name_for_pytest(option.name))
         if changes:
             expect_own_machines(lab.state)
         return Evidence(lab)

@@ -5,7 +5,8 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import ClassVar
 
 from checks.changing import Changer
-from lab.wait import wait_until
+from lab.consoles import with_consoles
+from lab.wait import Deadlines, wait_until
 
 NETWORK = "checks-lane"
 CALLED = "checks-called"
@@ -46,14 +47,18 @@ class Lane:
         create = ("service", "create", "--detach", "--no-resolve-image", "--network", NETWORK)
         docker(*create, "--name", CALLED, "--replicas", str(self.REPLICAS), image)
         docker(*create, "--name", CLIENT, "--constraint", "node.role==manager", image)
-        deadline = self._changer.evidence.lab.deadline
+        lab = self._changer.evidence.lab
+        with with_consoles(lab.home, lab.state):
+            self._await_answers(lab.deadline)
+
+    def _await_answers(self, deadline: Deadlines) -> None:
         container = wait_until(
-            lambda: docker("ps", "--quiet", "--filter", f"name={CLIENT}."),
+            lambda: self._docker("ps", "--quiet", "--filter", f"name={CLIENT}."),
             bool,
             what=f"a container of {CLIENT}",
             timeout_s=deadline(20),
         )
-        self._client = (container, docker("inspect", "--format", "{{.Path}}", container))
+        self._client = (container, self._docker("inspect", "--format", "{{.Path}}", container))
         wait_until(
             lambda: set(self.ask(2 * self.REPLICAS)),
             lambda hosts: len(hosts) == self.REPLICAS,

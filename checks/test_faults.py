@@ -51,6 +51,7 @@ def bench(first_reset: None, evidence: Evidence) -> Iterator[Bench]:  # noqa: AR
 def test_a_fault_bites_is_named_and_is_healed(
     fault: Fault, bench: Bench, record_property: Callable[[str, object], None]
 ) -> None:
+    record_property("hop", str(fault.hop))
     trial = bench.try_fault(fault)
     record_property("node", trial.node)
     assert trial.deviations == ()

@@ -4,7 +4,7 @@ Not run by default: ``pytest checks/ --changes-lab`` runs these, and only these.
 the lab as it was made, and leaves it so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -16,8 +16,12 @@ from lab.facts.docker_model import SwarmTask
 from lab.facts.model import ClusterFacts
 from lab.hops import sandbox, service, task
 from lab.hops.judge import slot_name
+from lab.hops.verdict import Hop
 
 pytestmark = pytest.mark.changes_lab
+
+Record = Callable[[str, object], None]
+"""Writes a property into the JUnit report."""
 
 
 @pytest.fixture
@@ -86,12 +90,20 @@ def test_the_replica_of_a_lost_worker_moves(
 
 
 @pytest.mark.hop("service")
-def test_a_service_name_resolves_to_its_virtual_address(lane: Lane) -> None:
+def test_a_service_name_resolves_to_its_virtual_address(
+    lane: Lane, manager: str, record_property: Record
+) -> None:
+    record_property("hop", str(Hop.SERVICE))
+    record_property("node", manager)  # where the client runs
     assert lane.resolve() == lane.virtual_address()
 
 
 @pytest.mark.hop("service")
-def test_a_service_name_balances_on_a_user_overlay(lane: Lane) -> None:
+def test_a_service_name_balances_on_a_user_overlay(
+    lane: Lane, manager: str, record_property: Record
+) -> None:
+    record_property("hop", str(Hop.SERVICE))
+    record_property("node", manager)
     answered = lane.ask(2 * Lane.REPLICAS)
     assert len(set(answered[: Lane.REPLICAS])) == Lane.REPLICAS, answered
     assert answered[: Lane.REPLICAS] == answered[Lane.REPLICAS :]

@@ -2,26 +2,23 @@
 
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab import golden
 from lab.access import close_connections, render_ssh_config
-from lab.errors import NotReady, NotRunning, ProviderFailed
+from lab.consoles import console_end, with_consoles
+from lab.errors import NotReady, ProviderFailed
 from lab.home import STAGES, LabHome, LabState, Stage
 from lab.node import Connect, Node
 from lab.parallel import on_all
 from lab.paths import private_dir, write_private
 from lab.providers import Machines, Provider, Snapshots, provider_named
-from lab.serial_console import last_words
 from lab.service import await_entries, deploy
 from lab.steps import Steps
 from lab.swarm import expect_same_image, form_swarm, prepare_all
 from lab.topology import Topology
 from lab.wait import Deadlines, wait_until
-
-CONSOLE_LINES = 12
 
 
 def start(
@@ -53,7 +50,7 @@ def start(
     with steps.step(f"Making {len(state.topology.nodes)} machines as copies of it: {names}"):
         machines = snapshots.multiply(home, state.topology, machine, steps)
     state = _reachable(home, state, machines, steps)
-    with _with_consoles(home, state), connect(home, state) as nodes:
+    with with_consoles(home, state), connect(home, state) as nodes:
         expect_same_image(nodes, state.topology.service.image)
     return _reach(home, state, Stage.NODES)
 
@@ -69,7 +66,7 @@ def _boot(
     with steps.step(f"Waiting for {count} machine{'s' * (count > 1)} to boot"):
         on_all(topology.nodes, lambda node: _await_ssh(home, state, provider, node.name))
     with (
-        _with_consoles(home, state),
+        with_consoles(home, state),
         connect(home, state) as nodes,
         steps.step("Preparing Docker: bridge, image, earlier marks"),
     ):
@@ -118,7 +115,7 @@ def complete(
     if until is Stage.NODES:
         return state
     deadline = Deadlines(state.pace)
-    with _with_consoles(home, state), connect(home, state) as nodes:
+    with with_consoles(home, state), connect(home, state) as nodes:
         with steps.step("Forming the swarm"):
             form_swarm(nodes, state.topology, deadline)
         state = _reach(home, state, Stage.SWARM)
@@ -153,7 +150,7 @@ def _await_ssh(home: LabHome, state: LabState, provider: Provider, node: str) ->
         if not provider.states(home, state.topology)[node].running:
             raise ProviderFailed(
                 f"The machine {node} ended while it was booting",
-                details=_console(home, provider, node),
+                details=console_end(home, provider, node),
                 hint="invoke lab.doctor",
             )
         try:
@@ -172,23 +169,6 @@ def _await_ssh(home: LabHome, state: LabState, provider: Provider, node: str) ->
     except NotReady as error:
         raise NotReady(
             error.brief,
-            details=f"{error.details}\n{_console(home, provider, node)}",
+            details=f"{error.details}\n{console_end(home, provider, node)}",
             hint="invoke lab.doctor",
         ) from error
-
-
-@contextmanager
-def _with_consoles(home: LabHome, state: LabState) -> Iterator[None]:
-    """Add the end of every console to an error that says something did not come in time."""
-    provider = provider_named(state.provider)
-    try:
-        yield
-    except (NotReady, NotRunning) as error:
-        consoles = [_console(home, provider, node) for node in state.access]
-        raise type(error)(
-            error.brief, details="\n".join([error.details, *consoles]), hint=error.hint
-        ) from error
-
-
-def _console(home: LabHome, provider: Provider, node: str) -> str:
-    return last_words(provider.console(home, node), node, lines=CONSOLE_LINES)

@@ -207,7 +207,7 @@ def labs_content(labs: Sequence[LabStatus], failed: Mapping[str, LabError]) -> d
     """Return all labs as JSON-able data, and those that could not be looked at with the reason."""
     return {
         "labs": [status_content(lab, None) for lab in labs],
-        "failed": [{"name": name, "error": str(error)} for name, error in failed.items()],
+        "failed": _reasons(failed),
     }
 
 
@@ -339,9 +339,40 @@ def images_content(images: Sequence[Image], current: str) -> dict[str, object]:
     }
 
 
-def print_entry(entry: Entry) -> None:
-    """Print who answered at one way in."""
-    console().print(f"{entry.origin}: answered by {', '.join(sorted(set(entry.answered_by)))}")
+def removed_content(
+    removed: Sequence[str], absent: Sequence[str], failed: Mapping[str, LabError]
+) -> dict[str, object]:
+    """Return which labs ``lab.down`` removed, as JSON-able data (schema ``lab.down/v1``).
+
+    ``absent`` are those that were not there, ``failed`` those that are still there, and why.
+    """
+    return {"removed": list(removed), "absent": list(absent), "failed": _reasons(failed)}
+
+
+def scaled_content(found: LabStatus, replicas: int, entries: Sequence[Entry]) -> dict[str, object]:
+    """Return who answered at every way in, as JSON-able data (schema ``lab.scale/v1``)."""
+    return {
+        "name": found.state.name,
+        "service": found.state.topology.service.name,
+        "replicas": replicas,
+        "entries": [
+            {"origin": entry.origin, "answered_by": _answerers(entry)} for entry in entries
+        ],
+    }
+
+
+def print_entries(entries: Sequence[Entry]) -> None:
+    """Print who answered at every way in."""
+    for entry in entries:
+        console().print(f"{entry.origin}: answered by {', '.join(_answerers(entry))}")
+
+
+def _answerers(entry: Entry) -> list[str]:
+    return sorted(set(entry.answered_by))
+
+
+def _reasons(failed: Mapping[str, LabError]) -> list[dict[str, object]]:
+    return [{"name": name, "error": str(error)} for name, error in failed.items()]
 
 
 def _in_swarm(swarm: SwarmView | None, node: str) -> str | None:

@@ -1,5 +1,6 @@
 """Changing how many replicas a running lab has."""
 
+from lab.consoles import with_consoles
 from lab.errors import UsageError
 from lab.lifecycle import LabStatus
 from lab.node import Connect, connected
@@ -25,7 +26,11 @@ def scale(
     service = state.topology.service.model_copy(update={"replicas": replicas})
     _expect_room(state.topology.model_copy(update={"service": service}))
     deadline = Deadlines(state.pace)
-    with found.home.lock(), connect(found.home, state) as nodes:
+    with (
+        found.home.lock(),
+        with_consoles(found.home, state),
+        connect(found.home, state) as nodes,
+    ):
         manager = next(node for node in nodes if node.spec == state.topology.manager)
         with steps.step(f"Scaling {service.name} to {replicas}"):
             manager.engine.scale(service.name, replicas)

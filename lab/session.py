@@ -1,6 +1,5 @@
 """A running lab as the checks see it: what it should be and how to reach it."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,16 +86,11 @@ def typed_for(lab: LabSession) -> Typed:
     )
 
 
-def lab_name(option: str | None = None) -> str:
-    """Return the name of the lab meant: the option, ``LAB_NAME`` or the default."""
-    return option or os.environ.get("LAB_NAME") or DEFAULT_NAME
-
-
-def open_lab(name: str | None = None) -> LabSession:
+def open_lab(name: str) -> LabSession:
     """Return a running lab.
 
     Raises:
         NotRunning: There is no such lab, or a machine of it is down.
     """
-    status = require_running(lab_name(name))
+    status = require_running(name)
     return LabSession(status.home, status.state)

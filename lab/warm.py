@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lab.access import Access, render_ssh_config
+from lab.consoles import with_consoles
 from lab.errors import Conflict, LabError, PreflightFailed, UsageError
 from lab.home import STAGES, LabHome, LabState, Stage
 from lab.machine import crowding
@@ -117,7 +118,7 @@ def restore(
         home.save(state)
         write_private(home.ssh_config, render_ssh_config(state.access, home.runtime, state.pace))
     deadline = Deadlines(state.pace * crowding() * max(1, count / 2))
-    with _copies(home, state, snapshots) as copies:
+    with with_consoles(home, state), _copies(home, state, snapshots) as copies:
         if manifest.answers:
             with steps.step("Verifying: every replica answers through every node"):
                 await_entries(copies, state.topology.service, deadline, base_s=VERIFY_S)

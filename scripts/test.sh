@@ -1,5 +1,5 @@
 #!/bin/sh
-# All tests of the project, the last ones against a lab of their own that is removed again.
+# Style, types, unit tests, and the checks against a lab of their own that is removed again.
 # Ends with "N passed, N failed" and the exit code of the first step that failed.
 # A step without tests of its own (style, types, bringing up the lab) counts as one.
 set -u

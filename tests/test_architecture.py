@@ -5,12 +5,14 @@ what it should know about.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +46,15 @@ LAYERS: Sequence[Sequence[str]] = (
     ),
     ("lab.docker_api", "lab.home", "lab.host_shell", "lab.image", "lab.openssh", "lab.ssh"),
     ("lab.events", "lab.facts", "lab.logs", "lab.node", "lab.providers", "lab.room"),
-    ("lab.bench_chart", "lab.hops", "lab.machine", "lab.service", "lab.snapshot", "lab.swarm"),
+    (
+        "lab.bench_chart",
+        "lab.consoles",
+        "lab.hops",
+        "lab.machine",
+        "lab.service",
+        "lab.snapshot",
+        "lab.swarm",
+    ),
     ("lab.diagnosis", "lab.golden", "lab.sending"),
     ("lab.saved", "lab.trace"),
     ("lab.cold", "lab.warm", "lab.writeup"),
@@ -281,6 +291,20 @@ def test_each_library_is_imported_in_its_home_only() -> None:
             elif not any(fnmatchcase(module.name, home) for home in HOMES[name]):
                 wrong.append(f"{module} imports {name}, whose home is {', '.join(HOMES[name])}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_each_library_is_asked_for_by_name() -> None:
+    """Not only because another one happens to need it."""
+    asked = set(re.findall(r"^[\w.-]+", (ROOT / "requirements.txt").read_text().lower(), re.M))
+    providers = packages_distributions()
+    missing = {
+        name
+        for name in HOMES
+        if name not in sys.stdlib_module_names
+        and name != "pydantic_core"  # each pydantic asks for one release of it
+        and not asked & {provider.lower() for provider in providers[name]}
+    }
+    assert not missing, f"add to requirements.txt: {', '.join(sorted(missing))}"
 
 
 def test_no_file_is_too_long() -> None:

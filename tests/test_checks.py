@@ -2,23 +2,28 @@
 
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from checks import test_faults, test_promises
+from checks.changing import Changer
 from checks.conftest import EVIDENCE, pytest_collection_finish, pytest_report_collectionfinish
 from checks.evidence import Evidence
-from checks.test_faults import SAMPLE
 from checks.transport import ShellOverTestinfra
-from lab.errors import CommandFailed, FactUnavailable, LabError, NotRunning
+from lab.errors import CommandFailed, FactUnavailable, LabError, NotReady, NotRunning
 from lab.faults.catalogue import FAULTS
 from lab.faults.model import Answers, Client, Requests, Shown
+from lab.home import LabHome
 from lab.hops.observations import THIS_MACHINE, Errand, Manner
 from lab.hops.verdict import Hop
+from lab.paths import private_dir
 from lab.sending import send_from_here
+from lab.topology import Topology
 
 LINE = (
     b'{"hostname":"a","ingress_address":"10.0.0.5","client":"10.0.0.2","connection":1,'
@@ -126,6 +131,51 @@ def test_a_refused_connection_ends_the_round() -> None:
     assert "refused" in exchange.error
 
 
+def test_what_does_not_settle_is_told_with_every_console(
+    tmp_path: Path, article: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = LabHome("article", tmp_path / "article", tmp_path / "run")
+    console = private_dir(home.node_dir("worker")) / "console.log"
+    console.write_text("Out of memory\n")
+    access: Any = {"worker": None}
+    state = SimpleNamespace(provider="qemu", access=access)
+    lab = SimpleNamespace(home=home, state=state, topology=article, deadline=lambda _: 0.01)
+    changer = Changer(cast("Any", SimpleNamespace(lab=lab, shells={"worker": None})))
+
+    def unsettled(self: Changer, replicas: int) -> object:
+        raise NotReady("Waited for a look", details="last seen: nothing")
+
+    monkeypatch.setattr(Changer, "_situation", unsettled)
+    with pytest.raises(NotReady) as caught:
+        changer.settle()
+    assert f"its console ({console}):\nOut of memory" in caught.value.details
+
+
+def recorded(test: Callable[..., None], **fixtures: object) -> dict[str, object]:
+    properties: dict[str, object] = {}
+    test(**fixtures, record_property=properties.__setitem__)
+    return properties
+
+
+def test_the_junit_report_tells_hop_and_node_of_what_no_judge_proves() -> None:
+    lane = SimpleNamespace(
+        resolve=lambda: "10.0.1.2", virtual_address=lambda: "10.0.1.2", ask=lambda _: [*"abab"]
+    )
+    for test in (
+        test_promises.test_a_service_name_resolves_to_its_virtual_address,
+        test_promises.test_a_service_name_balances_on_a_user_overlay,
+    ):
+        told = recorded(test, lane=lane, manager="manager")
+        assert told == {"hop": "service", "node": "manager"}
+    trial = SimpleNamespace(node="worker", deviations=(), left=())
+    bench = SimpleNamespace(try_fault=lambda _: trial)
+    for fault in FAULTS:
+        told = recorded(
+            test_faults.test_a_fault_bites_is_named_and_is_healed, fault=fault, bench=bench
+        )
+        assert told == {"hop": str(fault.hop), "node": "worker"}
+
+
 class Nothing:
     """Evidence that nobody may look at."""
 
@@ -146,8 +196,8 @@ def test_nothing_is_asked_for_a_run_without_checks(*, items: list[str], collecto
 
 
 def test_make_test_puts_in_a_fault_of_every_hop_and_every_kind_of_symptom() -> None:
-    sample = [fault for fault in FAULTS if fault.id in SAMPLE]
-    assert len(sample) == len(SAMPLE)
+    sample = [fault for fault in FAULTS if fault.id in test_faults.SAMPLE]
+    assert len(sample) == len(test_faults.SAMPLE)
     assert {fault.hop for fault in sample} == set(Hop)
     requests = [fault.bites for fault in sample if isinstance(fault.bites, Requests)]
     assert {bites.answers for bites in requests} == set(Answers) - {Answers.ALL}

@@ -238,8 +238,9 @@ def test_a_copy_that_does_not_answer_is_no_reset_lab(
     world: World, lab: LabState, saves: FakeSnapshots
 ) -> None:
     saves.numb = True
-    with pytest.raises(LabError, match="to answer from everywhere"):
+    with pytest.raises(LabError, match="to answer from everywhere") as caught:
         reset(world)
+    assert "worker left no console output" in caught.value.details
     assert world.home.load().reached is None
 
 

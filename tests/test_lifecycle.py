@@ -22,6 +22,7 @@ from lab.scaling import scale
 from lab.steps import Steps
 from lab.topology_file import default_topology_path
 from tests.conftest import Dirs
+from tests.fake_lab import FakeEngine
 from tests.world import WISH, World, is_everything_gone
 
 
@@ -345,6 +346,17 @@ def test_scaling_waits_until_every_way_in_reaches_all_replicas(world: World) -> 
     assert world.log == ["manager: scale hello-a=3"]
     assert len(entries) == 4
     assert all(len(set(entry.answered_by)) == 3 for entry in entries)
+
+
+def test_scaling_that_takes_too_long_shows_every_console(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.provider.pace = 0.001
+    world.up(replace(WISH, until=Stage.SWARM))
+    monkeypatch.setattr(FakeEngine, "tasks", lambda self, service: ())
+    with pytest.raises(NotReady) as caught:
+        scale(require_running("article"), 3, Steps(world.screen), connect=world.provider.connect)
+    assert "worker left no console output" in caught.value.details
 
 
 def test_scaling_beyond_the_addresses_there_are_touches_nothing(world: World) -> None:

@@ -3,6 +3,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,10 @@ from lab.home import lab_home
 from lab.image.build import Built
 from lab.image.store import FILES, current_key, ensure_image, find_image, remove_image
 from lab.paths import private_dir
-from lab.providers import acceleration, qemu_snapshots
+from lab.providers import acceleration, qemu_mold, qemu_snapshots
 from lab.providers.acceleration import remembered
 from lab.providers.identity import LAB_KEY
+from lab.providers.qemu_command import CONSOLE
 from lab.providers.qemu_machines import Record, monitor_socket, save
 from lab.providers.qemu_mold import KEPT
 from lab.providers.qemu_snapshots import QemuSnapshots
@@ -178,6 +180,47 @@ def test_all_machines_go_on_even_if_one_refuses(
         with pytest.raises(CommandFailed, match="the QEMU of manager refused cont"):
             SNAPSHOTS.wake(home, article)
         assert worker.asked[-1][0] == "cont"
+
+
+def test_a_copy_keeps_what_its_machine_wrote_on_the_console(
+    programs: Path, article: Topology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never boots itself: else its console would say nothing when something is too late."""
+    build_image()
+    image = find_image(current_key())
+    assert image is not None
+    (golden, lab), node = map(lab_home, ("golden", "lab")), article.manager
+    for home in (golden, lab):
+        private_dir(home.runtime)
+        own = private_dir(home.node_dir(node.name))
+        for name in (*KEPT, "disk.qcow2"):
+            (own / name).touch()
+    (golden.node_dir(node.name) / CONSOLE).write_text("Started docker.service\n")
+    record = Record(
+        image=image.path,
+        built=image.manifest.created,
+        accelerator="tcg",
+        pace=1,
+        remark="",
+        ports={node.name: (1, 2) for node in article.nodes},
+    )
+    saved = tmp_path / node.name
+
+    def launch(what: str, argv: Sequence[str], directory: Path) -> None:
+        for name in ("pid", "disk.qcow2", CONSOLE):
+            (directory / name).touch()
+
+    monkeypatch.setattr(qemu_mold, "run", lambda *_, **__: None)
+    monkeypatch.setattr(qemu_mold, "launch", launch)
+    monkeypatch.setattr(qemu_mold, "_pour", lambda *_: None)
+    monkeypatch.setattr(qemu_mold, "end", lambda _: None)
+    machine: Any = None
+    qemu_mold.save_machine(golden, article, record, node, machine, tmp_path)
+    assert not (saved / "pid").exists()
+    qemu_snapshots._prepare_copy(lab, article, record, node, saved)
+    console = lab.node_dir(node.name) / CONSOLE
+    assert console.read_text() == "Started docker.service\n"
+    assert console.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_port_of_before_that_is_taken_is_said_before_a_machine_starts(

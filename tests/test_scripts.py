@@ -1,4 +1,4 @@
-"""`make test` and `make help`, run in a made-up project whose programs only take notes."""
+"""`make test`, `test-live` and `help`, run in a made-up project whose programs only take notes."""
 
 import os
 import shutil
@@ -34,10 +34,16 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(project: Path, *, fails: str = "-", hangs: str = "-") -> subprocess.Popen[str]:
+def start(
+    project: Path, *, fails: str = "-", hangs: str = "-", script: str = "test"
+) -> subprocess.Popen[str]:
     environment = {**os.environ, "FAILS": fails, "HANGS": hangs, "TMPDIR": str(project)}
     return subprocess.Popen(
-        ["sh", "scripts/test.sh"], cwd=project, env=environment, stdout=subprocess.PIPE, text=True
+        ["sh", f"scripts/{script}.sh"],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -58,7 +64,9 @@ def notes(project: Path) -> list[str]:
     """What was started, without the lab's changing name."""
     lines = started(project).splitlines()
     words = [[w for w in line.split() if not w.startswith("--junitxml=")] for line in lines]
-    name = next(word for line in words for word in line if word.startswith("make-test-"))
+    name = next(
+        word for line in words for word in line if word.startswith(("make-test-", "test-live-"))
+    )
     assert all(name in line for line in words if "--name" in line)
     return [" ".join("NAME" if word == name else word for word in line) for line in words]
 
@@ -120,6 +128,48 @@ def test_an_interrupted_run_removes_its_lab_at_once(project: Path, number: int, 
     assert process.returncode == code
     assert output.splitlines()[-1].endswith("failed")
     assert notes(project)[-2:] == ["pytest checks/ --name NAME", "invoke lab.down --name NAME"]
+
+
+LIVE = [
+    "invoke lab.up --name NAME",
+    "pytest -v -p no:cacheprovider tests/live/test_faults_live.py tests/live/test_live_trace.py "
+    "tests/live/test_snapshots.py -m live --name NAME",
+    "invoke lab.down --name NAME",
+]
+
+
+@pytest.mark.parametrize(
+    ("fails", "code", "typed"),
+    [("-", 0, LIVE), ("pytest*", 3, LIVE), ("invoke lab.up*", 3, [LIVE[0], LIVE[2]])],
+)
+def test_the_live_tests_remove_their_lab(
+    fails: str, code: int, typed: list[str], project: Path
+) -> None:
+    with start(project, fails=fails, script="test-live") as process:
+        process.communicate(timeout=20)
+    assert process.returncode == code
+    assert notes(project) == typed
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_interrupted_live_tests_remove_their_lab(project: Path, number: int, code: int) -> None:
+    with start(project, hangs="pytest*", script="test-live") as process:
+        deadline = time.monotonic() + 10
+        while "pytest" not in started(project):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        process.communicate(timeout=10)
+    assert process.returncode == code
+    assert notes(project) == LIVE
+
+
+def test_every_live_test_is_run_by_some_target() -> None:
+    typed = (ROOT / "Makefile").read_text() + "".join(
+        script.read_text() for script in ROOT.glob("scripts/*.sh")
+    )
+    lost = [test.name for test in ROOT.glob("tests/live/test_*.py") if test.name not in typed]
+    assert not lost
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")

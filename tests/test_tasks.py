@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import lifecycle, look, saved
+from lab import lifecycle, look, saved, scaling
 from lab.access import Access
 from lab.errors import CommandFailed, LabError, NotRunning
 from lab.home import LabState, Stage, lab_home
@@ -17,7 +17,7 @@ from lab.look import SwarmView
 from lab.paths import cache_dir
 from lab.providers import MachineState
 from lab.saved import Listed
-from lab.service import Replica
+from lab.service import Entry, Replica
 from lab.snapshot import KEEP, Contents, Store, automatic, named, read_snapshot
 from lab.topology import Topology
 from tests.conftest import Dirs
@@ -422,6 +422,26 @@ def test_the_status_tells_what_the_manager_sees(
 
 
 @pytest.mark.usefixtures("running")
+def test_scale_tells_who_answered_where(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = (Entry("manager", ("b", "a", "b")), Entry("this machine", ("a",)))
+    monkeypatch.setattr(scaling, "scale", lambda found, wanted, steps: entries)
+    assert invoke("lab.scale", "2").stdout.splitlines() == [
+        "manager: answered by a, b",
+        "this machine: answered by a",
+    ]
+    assert json.loads(invoke("lab.scale", "2", "-o", "json").stdout) == {
+        "schema": "lab.scale/v1",
+        "name": "article",
+        "service": "hello-a",
+        "replicas": 2,
+        "entries": [
+            {"origin": "manager", "answered_by": ["a", "b"]},
+            {"origin": "this machine", "answered_by": ["a"]},
+        ],
+    }
+
+
+@pytest.mark.usefixtures("running")
 def test_the_status_tells_of_a_swarm_that_was_typed_by_hand(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -493,14 +513,31 @@ def test_down_removes_what_is_left_of_a_lab(invoke: Invoke, dirs: Dirs, article:
     assert not (dirs.state / "article").exists()
 
 
+def test_down_tells_programs_what_it_removed(invoke: Invoke, article: Topology) -> None:
+    make_lab("article", article)
+    for removed, absent in ((["article"], []), ([], ["article"])):
+        done = invoke("lab.down", "-o", "json")
+        assert done.exit_code == 0
+        assert json.loads(done.stdout) == {
+            "schema": "lab.down/v1",
+            "removed": removed,
+            "absent": absent,
+            "failed": [],
+        }
+
+
 def test_down_of_all_goes_on_when_one_is_busy(
     invoke: Invoke, dirs: Dirs, article: Topology
 ) -> None:
     for name in ("first", "second", "third"):
         make_lab(name, article)
     with lab_home("first").lock():
-        done = invoke("lab.down", "--all")
+        done = invoke("lab.down", "--all", "-o", "json")
     assert done.exit_code == 8
+    told = json.loads(done.stdout)
+    assert (told["removed"], told["absent"]) == (["second", "third"], [])
+    assert [one["name"] for one in told["failed"]] == ["first"]
+    assert told["failed"][0]["error"].startswith("Another command is working on lab first")
     assert "Another command is working on lab first" in done.stderr
     assert [path.name for path in dirs.state.glob("[!.]*")] == ["first"]
 

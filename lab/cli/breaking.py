@@ -13,18 +13,32 @@ NODE = "manager, worker, ...; a node that fits when not given"
 @task(
     name="break",
     positional=["fault"],
-    help={"fault": "which one: invoke lab.faults lists them", "node": NODE, "name": NAME},
+    help={
+        "fault": "which one: invoke lab.faults lists them",
+        "node": NODE,
+        "name": NAME,
+        "output": OUTPUT,
+    },
 )
 @command
-def break_(c: Context, fault: str, node: str = "", name: str | None = None) -> None:
+def break_(
+    c: Context, fault: str, node: str = "", name: str | None = None, output: str = ""
+) -> None:
     """Put a fault into a running lab, and watch it bite: invoke lab.break vxlan-blocked."""
+    from lab import report
     from lab.faults import acting, telling
     from lab.faults.catalogue import find
 
+    as_json = wants_json(c, output)
     wanted = find(fault)
     lab = lab_name(c, name)
-    steps = recorded_steps(lab, "lab.break")
-    say(telling.broken(acting.inject(lab, wanted, node or None, steps)), name)
+    done = acting.inject(lab, wanted, node or None, recorded_steps(lab, "lab.break"))
+    if as_json:
+        # Nothing is seen to bite where it is in the node already: nothing was done.
+        content = {"fault": done.fault.id, "node": done.node, "seen": done.seen or None}
+        report.print_json("lab.break/v1", content)
+    else:
+        say(telling.broken(done), name)
 
 
 @task(
@@ -34,17 +48,25 @@ def break_(c: Context, fault: str, node: str = "", name: str | None = None) -> N
         "fault": "which one; everything that was injected when not given",
         "node": "only on this node",
         "name": NAME,
+        "output": OUTPUT,
     },
 )
 @command
-def heal(c: Context, fault: str = "", node: str = "", name: str | None = None) -> None:
+def heal(
+    c: Context, fault: str = "", node: str = "", name: str | None = None, output: str = ""
+) -> None:
     """Take faults out of a lab again, and see that requests are answered. Safe to repeat."""
+    from lab import report
     from lab.faults import acting
     from lab.faults.catalogue import find
 
+    as_json = wants_json(c, output)
     wanted = find(fault) if fault else None
     lab = lab_name(c, name)
     healed = acting.heal(lab, wanted, node or None, recorded_steps(lab, "lab.heal"))
+    if as_json:
+        report.print_json("lab.heal/v1", {"healed": list(healed)})
+        return
     for what in healed:
         print(f"Healed: {what}")
     if not healed:

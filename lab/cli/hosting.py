@@ -1,4 +1,4 @@
-"""Commands about this machine: what it offers a lab, and the box that Vagrant's machines need."""
+"""Commands about this machine: what it offers a lab, the nodes' image, and the box of Vagrant."""
 
 import sys
 
@@ -103,3 +103,34 @@ def box(c: Context, rebuild: bool = False, remove: bool = False, output: str = "
         print(f"{one.name} {one.version}  {one.disk_bytes / 2**20:.0f} MiB  {state}")
     if not found:
         print("Vagrant has no box of ours. The first lab.up --provider vagrant builds it.")
+
+
+@task(
+    help={
+        "rebuild": "build it anew",
+        "remove": "delete the image of this key, or 'old' for all that lab.up no longer uses",
+        "output": OUTPUT,
+    }
+)
+@command
+def image(c: Context, rebuild: bool = False, remove: str | None = None, output: str = "") -> None:
+    """Build the node image if need be, and show what is cached."""
+    from lab import report, saved
+    from lab.image import store
+    from lab.steps import Steps
+
+    as_json = wants_json(c, output)
+    if rebuild and remove is not None:
+        raise UsageError("--rebuild and --remove contradict each other")
+    current = store.current_key()
+    if remove is not None:
+        store.remove_unused(remove, current, Steps(), saved.on_images())
+    else:
+        store.ensure_image(Steps(), anew=rebuild)
+    images = store.list_images()
+    if remove is not None:
+        saved.remove_homeless([image.manifest.key for image in images], Steps())
+    if as_json:
+        report.print_json("lab.image/v1", report.images_content(images, current))
+    else:
+        report.print_images(images, current)

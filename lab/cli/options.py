@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from invoke.config import Config
 from invoke.context import Context
 
+from lab.advice import CHECKOUT
 from lab.errors import UsageError
 from lab.settings import Output, choice, setting, user_path
 
@@ -35,6 +37,13 @@ def lab_name(c: Context, given: str | None) -> str:
     if given == "":
         raise UsageError("--name is empty", hint="leave it out for the lab named article")
     return option_value(c, "name", given or "", DEFAULT_NAME)
+
+
+def lab_name_for_pytest(given: str | None) -> str:
+    """Return the name of the lab that pytest's ``--name`` means: the one our commands mean."""
+    config = Config(project_location=CHECKOUT)  # reads the invoke.yaml of system and user
+    config.load_project()
+    return lab_name(Context(config), given)
 
 
 def wants_json(c: Context, given: str) -> bool:

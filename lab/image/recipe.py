@@ -172,9 +172,7 @@ def inputs(build_tools: str) -> tuple[tuple[str, bytes], ...]:
     sources = [
         path
         for path in sorted(HERE.iterdir())
-        # How images are kept and packed says nothing about what is in them.
-        if path.suffix in (".py", ".sh")
-        and path.name not in ("box.py", "provision.py", "store.py")
+        if path.suffix in (".py", ".sh") and path.name not in NOT_INPUTS
     ]
     return (
         ("packages", "\n".join((SUITE, KERNEL, *PACKAGES)).encode()),

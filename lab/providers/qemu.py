@@ -10,7 +10,7 @@ from lab.providers import Machines, MachineState
 from lab.providers.acceleration import choose
 from lab.providers.identity import host_keys, make_identity
 from lab.providers.ports import reserving
-from lab.providers.qemu_command import QEMU
+from lab.providers.qemu_command import CONSOLE, QEMU
 from lab.providers.qemu_machines import (
     Record,
     access_of,
@@ -82,7 +82,7 @@ class QemuProvider:
 
     def console(self, home: LabHome, node: str) -> Path | None:
         """Return the log of the node's serial console."""
-        return home.node_dir(node) / "console.log"
+        return home.node_dir(node) / CONSOLE
 
     def _start_all(
         self, home: LabHome, topology: Topology, record: Record, steps: Steps

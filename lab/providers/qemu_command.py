@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 QEMU = "qemu-system-x86_64"
+CONSOLE = "console.log"
+"""What a machine writes on its serial console, in its directory."""
 
 KERNEL_ARGUMENTS = (
     "root=/dev/vda console=ttyS0 quiet loglevel=3 panic=-1 net.ifnames=0 "
@@ -119,7 +121,7 @@ def machine_argv(machine: MachineSpec) -> list[str]:
         "-device", "vmgenid,guid=auto",
         "-device", "virtio-serial-pci",
         "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
-        "-chardev", f"file,id=console,path={escaped(home / 'console.log')},append=on",
+        "-chardev", f"file,id=console,path={escaped(home / CONSOLE)},append=on",
         "-serial", "chardev:console",
         "-chardev", f"socket,id=monitor,path={escaped(machine.monitor)},server=on,wait=off",
         "-mon", "chardev=monitor,mode=control",
@@ -205,9 +207,14 @@ def hub_argv(ends: tuple[tuple[Path, Path], ...], pid_file: Path) -> list[str]:
 
 
 def mac(machine: MachineSpec, card: int) -> str:
-    """Return the MAC of a card: QEMU's prefix, a byte of the lab, the card, the node's number."""
-    lab = hashlib.sha256(machine.lab.encode()).digest()[0]
-    return f"52:54:00:{lab:02x}:{card:02x}:{machine.number:02x}"
+    """Return the MAC of a card: 52, three bytes of the lab, the card, the node's number.
+
+    52 is the first byte of QEMU's own prefix: not a group, locally administered. The rest of that
+    prefix would leave one byte for the lab, the same for one pair of labs in 256: labs never meet
+    on a link, but two machines in one person's captures would look like one.
+    """
+    lab = hashlib.sha256(machine.lab.encode()).digest()[:3].hex(":")
+    return f"52:{lab}:{card:02x}:{machine.number:02x}"
 
 
 def _dgram(name: str, own: Path, peer: Path) -> str:

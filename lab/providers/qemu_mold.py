@@ -15,7 +15,7 @@ from lab.home import LabHome
 from lab.paths import private_dir
 from lab.process import end, run
 from lab.providers.identity import HOST_KEY
-from lab.providers.qemu_command import MachineSpec, Ram, machine_argv
+from lab.providers.qemu_command import CONSOLE, MachineSpec, Ram, machine_argv
 from lab.providers.qemu_machines import Record, launch, machine_spec
 from lab.providers.qmp import Monitor, await_migration, monitor
 from lab.topology import NodeSpec, Topology
@@ -36,7 +36,7 @@ def save_machine(
     machine: Monitor,
     directory: Path,
 ) -> None:
-    """Write a paused machine into ``directory/NODE``: memory, devices, disk and public keys.
+    """Write a paused machine into ``directory/NODE``: memory, devices, disk, console, keys.
 
     Args:
         home: The lab.
@@ -77,8 +77,9 @@ def save_machine(
         _pour(machine, mold, entrance, target / "devices")
     finally:
         end([process])
-    for leftover in ("pid", "console.log"):
-        (target / leftover).unlink(missing_ok=True)
+    (target / "pid").unlink(missing_ok=True)
+    # Over the mold's, which is empty: a copy does not boot, and could not show what happened then.
+    copy_private(source_dir / CONSOLE, target / CONSOLE)
     for file in target.iterdir():
         file.chmod(0o600)
 

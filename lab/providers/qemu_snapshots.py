@@ -35,7 +35,7 @@ from lab.providers.identity import (
 )
 from lab.providers.node_files import becoming
 from lab.providers.ports import expect_free, reserving
-from lab.providers.qemu_command import QEMU, MachineSpec, Ram, mac, machine_argv
+from lab.providers.qemu_command import CONSOLE, QEMU, MachineSpec, Ram, mac, machine_argv
 from lab.providers.qemu_machines import (
     Record,
     access_of,
@@ -244,6 +244,7 @@ def _prepare_copy(
 ) -> MachineSpec:
     spec = machine_spec(home, topology, record, node, initrd_of(home, node.name))
     copy_private(saved / "disk.qcow2", spec.disk)
+    copy_private(saved / CONSOLE, spec.directory / CONSOLE)
     return replace(spec, ram=Ram(saved / "ram", shared=False), incoming="defer")
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from lab.cli.word import has_word
-from lab.faults import journal
+from lab.faults import acting, journal
 from lab.faults.journal import Command, Entry, Progress
+from lab.faults.model import Fault, Injected
 from lab.home import LabHome
+from lab.steps import Steps
 from lab.topology import Topology
 from tests.conftest import Dirs
 from tests.faults.world import make_world
@@ -83,6 +85,34 @@ def test_what_is_injected_is_shown_without_a_machine(home: LabHome, invoke: Invo
     assert (fault["fault"], fault["node"]) == ("vxlan-blocked", "worker")
     done = invoke("lab.heal")
     assert (done.exit_code, "is not running" in done.stderr) == (7, True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"), [("100 requests were lost", "100 requests were lost"), ("", None)]
+)
+def test_programs_are_told_what_was_broken(
+    seen: str, told: str | None, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inject(lab: str, fault: Fault, node: str | None, steps: Steps) -> Injected:
+        return Injected(fault, node or "worker", seen)
+
+    monkeypatch.setattr(acting, "inject", inject)
+    done = invoke("lab.break", "vxlan-blocked", "-o", "json")
+    assert json.loads(done.stdout) == {
+        "schema": "lab.break/v1",
+        "fault": "vxlan-blocked",
+        "node": "worker",
+        "seen": told,
+    }
+
+
+@pytest.mark.parametrize("healed", [("vxlan-blocked on worker",), ()])
+def test_programs_are_told_what_was_healed(
+    healed: tuple[str, ...], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acting, "heal", lambda *_: healed)
+    done = invoke("lab.heal", "-o", "json")
+    assert json.loads(done.stdout) == {"schema": "lab.heal/v1", "healed": list(healed)}
 
 
 def test_the_list_needs_no_lab(invoke: Invoke) -> None:

@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from lab.cli.options import lab_name_for_pytest
 from lab.session import LabSession, open_lab
 
 LIVE = ("live", "vagrant", "containerlab")
@@ -37,4 +38,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> LabSession:
     """The running lab that is meant."""
-    return open_lab(request.config.getoption("--name", None))
+    return open_lab(lab_name_for_pytest(request.config.getoption("--name", None)))

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from lab import warm
+from lab.cli.options import lab_name_for_pytest
 from lab.home import LabState, Stage
 from lab.lifecycle import status
 from lab.paths import cache_dir
@@ -29,7 +30,6 @@ from lab.providers import provider_named
 from lab.providers.qemu_machines import agent_socket, process_of
 from lab.providers.qmp import monitor
 from lab.saved import circumstances_of
-from lab.session import lab_name
 from lab.snapshot import MANIFEST, automatic, key_of, named
 from lab.steps import Steps
 from lab.topology import Topology
@@ -52,7 +52,7 @@ APART_S = 0.2
 @pytest.fixture(scope="module")
 def names(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """The names of two labs that are not there before and after."""
-    stem = lab_name(request.config.getoption("--name", None))[:22]
+    stem = lab_name_for_pytest(request.config.getoption("--name", None))[:22]
     labs = OwnLab(f"{stem}-a"), OwnLab(f"{stem}-b")
     try:
         for lab in labs:
