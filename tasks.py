@@ -354,7 +354,7 @@ def image(c: Context, rebuild: bool = False, remove: str | None = None, output: 
 @task(
     help={
         "runs": "how often each scenario is run",
-        "only": "only scenarios with this in their title, such as '2 nodes'",
+        "only": "only scenarios of these titles, or with this in theirs: '2 nodes;4 nodes'",
         "output": OUTPUT,
     }
 )

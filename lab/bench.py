@@ -73,16 +73,24 @@ class Series:
 
 
 def chosen(only: str) -> tuple[Scenario, ...]:
-    """Return the scenario of this title, else those whose title holds ``only``; all for "".
+    """Return the scenarios of these titles, with ``;`` between them; all for "".
+
+    What is no title chooses every scenario in whose title it is.
 
     Raises:
         UsageError: There is none.
     """
-    exact = tuple(scenario for scenario in SCENARIOS if only == scenario.title)
-    found = exact or tuple(scenario for scenario in SCENARIOS if only in scenario.title)
+    words = [word.strip() for word in only.split(";") if word.strip()] or [""]
+    found = {scenario for word in words for scenario in _named(word)}
+    return tuple(scenario for scenario in SCENARIOS if scenario in found)
+
+
+def _named(word: str) -> tuple[Scenario, ...]:
+    exact = tuple(scenario for scenario in SCENARIOS if word == scenario.title)
+    found = exact or tuple(scenario for scenario in SCENARIOS if word in scenario.title)
     if not found:
         titles = "; ".join(scenario.title for scenario in SCENARIOS)
-        raise UsageError(f"No scenario is named {only!r}", details=f"there are: {titles}")
+        raise UsageError(f"No scenario is named {word!r}", details=f"there are: {titles}")
     return found
 
 

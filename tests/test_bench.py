@@ -60,10 +60,21 @@ def test_what_this_machine_cannot_carry_is_left_out_and_said(world: World) -> No
 def test_a_title_chooses_one_scenario_and_a_part_of_it_all_that_have_it() -> None:
     assert [one.title for one in chosen("2 nodes")] == ["2 nodes"]
     assert [one.topology for one in chosen("side")] == ["article"]
-    assert len(chosen("2 nodes, ")) == 2
+    assert len(chosen("2 nodes,")) == 2
     assert chosen("") == SCENARIOS
     with pytest.raises(UsageError, match="No scenario is named '3 nodes'"):
         chosen("3 nodes")
+
+
+def test_several_titles_choose_these_and_nothing_that_only_begins_like_them() -> None:
+    wished = ["2 nodes", "4 nodes", "8 nodes"]
+    assert [one.title for one in chosen("8 nodes; 2 nodes;4 nodes")] == wished
+    assert [one.title for one in chosen("2 nodes, Vagrant;4 nodes;")] == [
+        "2 nodes, Vagrant",
+        "4 nodes",
+    ]
+    with pytest.raises(UsageError, match="No scenario is named '3 nodes'"):
+        chosen("2 nodes;3 nodes")
 
 
 def test_an_interrupt_costs_only_the_run_it_comes_in(
