@@ -362,7 +362,7 @@ def image(c: Context, rebuild: bool = False, remove: str | None = None, output: 
 def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None:
     """Measure the lab; writes benchmarks/DATE.json and prints the tables."""
     from lab import bench as benchmark
-    from lab import report
+    from lab import bench_report, report
     from lab.steps import Steps
 
     as_json = wants_json(c, output)
@@ -373,7 +373,7 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
     if as_json:
         report.print_json(benchmark.SCHEMA, found)
     else:
-        print(benchmark.markdown(found))
+        print(bench_report.markdown(found))
     print(f"Written: {file}", file=sys.stderr)
 
 
