@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,7 +184,7 @@ def _measure_once(scenario: Scenario, series: Series, steps: Steps) -> None:
             if provider_named(scenario.provider).snapshots is None:
                 bench.up("default provider, all booted", lab, DEFAULT_PROVIDER, "--cold")
                 return
-            bench.saved_ways(lab, Path(cache))
+            bench.saved_ways(lab)
         finally:
             bench.down(lab)
 
@@ -202,13 +203,13 @@ class _Bench:
         for what, value in _details(json.loads(text), seconds):
             self.series.add(f"- {how}: {what}", value)
 
-    def saved_ways(self, name: str, cache: Path) -> None:
+    def saved_ways(self, name: str) -> None:
         """Come up from the snapshot, from the golden machine, and without either."""
         self.up("warm", name)
         self.series.add("pytest checks/, warm lab (s)", _checks(name, self.env))
         self.series.add("lab.reset (s)", _invoke("lab.reset", "--name", name, env=self.env)[0])
         self.down(name)
-        self.floors(name, cache)
+        self.floors(name)
         self._forget_starts()
         self.up("from the golden machine", name)
         if self.scenario.boots_all:
@@ -262,13 +263,14 @@ class _Bench:
             return False
         return True
 
-    def floors(self, name: str, cache: Path) -> None:
+    def floors(self, name: str) -> None:
         """Measure what no lab can be faster than, with this one down: the kernel alone, dockerd.
 
         dockerd is that of a node without a swarm, in a lab that is gone again afterwards. In a
         swarm it would also come to terms with the other nodes and start tasks.
         """
-        self.series.add(KERNEL_FLOOR, seconds_to_init(cache))
+        with _cache_of(self.env) as cache:
+            self.series.add(KERNEL_FLOOR, seconds_to_init(cache))
         topology = self.scenario.topology
         _invoke("lab.up", "--name", name, "--topology", topology, "--until", "nodes", env=self.env)
         worker = load_named_topology(topology).workers[0].name
@@ -291,6 +293,20 @@ def _lend_image(cache: Path) -> None:
     for name in ("images", "acceleration.json", "versions.json"):
         if (cache_dir() / name).exists():
             (own / name).symlink_to(cache_dir() / name)
+
+
+@contextmanager
+def _cache_of(env: Mapping[str, str]) -> Iterator[Path]:
+    """Look for images where the commands of a benchmark do: elsewhere there may be none yet."""
+    variable = "XDG_CACHE_HOME"
+    before = os.environ.get(variable)
+    os.environ[variable] = env[variable]
+    try:
+        yield Path(env[variable])
+    finally:
+        del os.environ[variable]
+        if before is not None:
+            os.environ[variable] = before
 
 
 def _details(up: Mapping[str, object], took_s: float) -> Iterator[tuple[str, float]]:

@@ -15,6 +15,7 @@ from lab.bench_chart import VERIFIED, Bar, bars, svg
 from lab.bench_growth import Added, Line, Point, added_nodes, growth, growth_svg
 from lab.bench_report import DOCKERD_FLOOR, KERNEL_FLOOR, markdown, summary, with_ratios
 from lab.errors import PreflightFailed, UsageError
+from lab.paths import cache_dir
 from lab.steps import Steps
 from tests.fake_lab import FakeProvider, Servers
 from tests.fake_snapshots import FakeSnapshots
@@ -244,6 +245,7 @@ class Typed:
 def typed_for(scenario: Scenario, world: World, monkeypatch: pytest.MonkeyPatch) -> Typed:
     """Run a scenario in which every command takes a second, and the start of dockerd five."""
     typed: list[str] = []
+    own = cache_dir().parent
     world.provider.snapshots = FakeSnapshots(world.provider)
 
     def invoke(*words: str, env: Mapping[str, str]) -> tuple[float, str]:
@@ -256,6 +258,7 @@ def typed_for(scenario: Scenario, world: World, monkeypatch: pytest.MonkeyPatch)
         return 1.0
 
     def kernel_alone(parent: Path) -> float:
+        assert cache_dir().parent == parent != own  # where the image of this benchmark is
         typed.append("the kernel alone")
         return 0.5
 
@@ -264,6 +267,7 @@ def typed_for(scenario: Scenario, world: World, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(bench, "seconds_to_init", kernel_alone)
     monkeypatch.setattr(bench, "describe", dict)
     (report,) = measure((scenario,), 1, world.steps)
+    assert cache_dir().parent == own
     (told,) = cast("list[dict[str, dict[str, list[float]]]]", report["scenarios"])
     return Typed(typed, told["readings"])
 
