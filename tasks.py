@@ -339,7 +339,7 @@ def scale(c: Context, replicas: str, name: str | None = None, output: str = "") 
 @task(
     help={
         "runs": "how often each scenario is run",
-        "only": "only scenarios with this in their title, such as '2 nodes'",
+        "only": "only scenarios of these titles, or with this in theirs: '2 nodes;4 nodes'",
         "output": OUTPUT,
     }
 )
@@ -347,7 +347,7 @@ def scale(c: Context, replicas: str, name: str | None = None, output: str = "") 
 def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None:
     """Measure the lab; writes benchmarks/DATE.json and prints the tables."""
     from lab import bench as benchmark
-    from lab import report
+    from lab import bench_report, report
     from lab.steps import Steps
 
     as_json = wants_json(c, output)
@@ -358,7 +358,7 @@ def bench(c: Context, runs: str = "3", output: str = "", only: str = "") -> None
     if as_json:
         report.print_json(benchmark.SCHEMA, found)
     else:
-        print(benchmark.markdown(found))
+        print(bench_report.markdown(found))
     print(f"Written: {file}", file=sys.stderr)
 
 

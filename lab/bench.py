@@ -12,12 +12,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab import lifecycle
-from lab.bench_chart import bars, svg
+from lab.bench_chart import VERIFIED, bars, svg
+from lab.bench_growth import growth, growth_svg
+from lab.bench_report import DOCKERD_FLOOR, KERNEL_FLOOR, summary, with_ratios
 from lab.errors import CommandFailed, LabError, UsageError
 from lab.machine import describe
 from lab.paths import cache_dir, private_dir
@@ -37,10 +39,11 @@ class Scenario:
     """One thing to measure: a topology, and whether the node image must be built first.
 
     In a run of it the lab comes up cold (nothing is saved yet), then warm, from the snapshot the
-    cold start left, then with the golden machine alone. With a ``crowd``, so many labs run side
-    by side from that snapshot instead: one run of them takes as long as three of the others.
-    A provider without snapshots comes up cold only, and beside it the default one, which then
-    boots every machine as well, from the same image.
+    cold start left, then with the golden machine alone. Two nodes also come up with every machine
+    booted, to be seen beside that. With a ``crowd``, so many labs run side by side from that
+    snapshot instead: one run of them takes as long as three of the others. A provider without
+    snapshots comes up cold only, and beside it the default one, which then boots every machine as
+    well, from the same image.
     """
 
     title: str
@@ -48,6 +51,12 @@ class Scenario:
     fresh: bool = False
     crowd: int = 0
     provider: str = DEFAULT_PROVIDER
+
+    @property
+    def boots_all(self) -> bool:
+        """Say whether it also comes up with every machine booted: more of them take too long."""
+        plain = not (self.fresh or self.crowd) and self.provider == DEFAULT_PROVIDER
+        return plain and len(load_named_topology(self.topology).nodes) == 2
 
 
 SCENARIOS = (
@@ -73,16 +82,24 @@ class Series:
 
 
 def chosen(only: str) -> tuple[Scenario, ...]:
-    """Return the scenario of this title, else those whose title holds ``only``; all for "".
+    """Return the scenarios of these titles, with ``;`` between them; all for "".
+
+    What is no title chooses every scenario in whose title it is.
 
     Raises:
         UsageError: There is none.
     """
-    exact = tuple(scenario for scenario in SCENARIOS if only == scenario.title)
-    found = exact or tuple(scenario for scenario in SCENARIOS if only in scenario.title)
+    words = [word.strip() for word in only.split(";") if word.strip()] or [""]
+    found = {scenario for word in words for scenario in _named(word)}
+    return tuple(scenario for scenario in SCENARIOS if scenario in found)
+
+
+def _named(word: str) -> tuple[Scenario, ...]:
+    exact = tuple(scenario for scenario in SCENARIOS if word == scenario.title)
+    found = exact or tuple(scenario for scenario in SCENARIOS if word in scenario.title)
     if not found:
         titles = "; ".join(scenario.title for scenario in SCENARIOS)
-        raise UsageError(f"No scenario is named {only!r}", details=f"there are: {titles}")
+        raise UsageError(f"No scenario is named {word!r}", details=f"there are: {titles}")
     return found
 
 
@@ -125,54 +142,26 @@ def measure(
             "date": date,
             "runs": number,
             "machine": describe() | {"load_before": round(load_before, 2)},
-            "scenarios": [
-                {"title": one.title, "readings": one.readings, "summary": summary(one.readings)}
-                for one in series.values()
-            ],
+            "scenarios": [_told(one) for one in series.values()],
         }
 
 
-def summary(readings: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """Return minimum, median and maximum of every series of readings."""
-    return {
-        what: {
-            "min": min(values),
-            "median": round(statistics.median(values), 2),
-            "max": max(values),
-        }
-        for what, values in readings.items()
-    }
+def _told(series: Series) -> dict[str, object]:
+    readings = with_ratios(series.readings)
+    return {"title": series.title, "readings": readings, "summary": summary(readings)}
 
 
 def save(report: Mapping[str, object]) -> Path:
-    """Write the report to ``benchmarks/``, named by its date, and its picture; return the file."""
+    """Write the report to ``benchmarks/``, named by its date, with pictures; return the file."""
     file = ROOT / "benchmarks" / f"{str(report['date'])[:16].replace(':', '')}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps({"schema": SCHEMA, **report}, indent=2) + "\n")
     scenarios = report["scenarios"]
     assert isinstance(scenarios, Sequence)  # noqa: S101 - made by measure()
     file.with_suffix(".svg").write_text(svg(bars(scenarios)))
+    if lines := growth(scenarios):
+        file.with_name(f"{file.stem}-growth.svg").write_text(growth_svg(lines))
     return file
-
-
-def markdown(report: Mapping[str, object]) -> str:
-    """Return the report as Markdown tables, one per scenario."""
-    machine = report["machine"]
-    assert isinstance(machine, Mapping)  # noqa: S101 - made by measure()
-    lines = [
-        f"Measured {report['date']}, {report['runs']} runs, on {machine['cpus']} CPUs "
-        f"({machine['processor']}), {machine['memory_mib']} MiB, kernel {machine['kernel']}, "
-        f"{machine['qemu']}, Python {machine['python']}; load before the first run "
-        f"{machine['load_before']}.",
-    ]
-    scenarios = report["scenarios"]
-    assert isinstance(scenarios, Sequence)  # noqa: S101
-    for scenario in scenarios:
-        lines += ["", f"### {scenario['title']}", "", "| what | min | median | max |"]
-        lines += ["| --- | ---: | ---: | ---: |"]
-        for what, found in scenario["summary"].items():
-            lines.append(f"| {what} | {found['min']} | {found['median']} | {found['max']} |")
-    return "\n".join(lines) + "\n"
 
 
 def _measure_once(scenario: Scenario, series: Series, steps: Steps) -> None:
@@ -188,19 +177,14 @@ def _measure_once(scenario: Scenario, series: Series, steps: Steps) -> None:
             if scenario.crowd:
                 bench.crowd(lab)
                 return
+            bench.sizes(lab)
             series.add("second lab.up (s)", _invoke("lab.up", "--name", lab, env=env)[0])
             series.add("pytest checks/, cold lab (s)", _checks(lab, env))
             bench.down(lab)
             if provider_named(scenario.provider).snapshots is None:
                 bench.up("default provider, all booted", lab, DEFAULT_PROVIDER, "--cold")
                 return
-            bench.up("warm", lab)
-            series.add("pytest checks/, warm lab (s)", _checks(lab, env))
-            series.add("lab.reset (s)", _invoke("lab.reset", "--name", lab, env=env)[0])
-            bench.floors(lab)
-            bench.down(lab)
-            _invoke("lab.snapshot", "--remove", "start", env=env)
-            bench.up("from the golden machine", lab)
+            bench.saved_ways(lab)
         finally:
             bench.down(lab)
 
@@ -216,8 +200,32 @@ class _Bench:
         words = ("--name", name, "--topology", self.scenario.topology, "--provider", provider)
         seconds, text = _invoke("lab.up", *words, "--output", "json", *options, env=self.env)
         self.series.add(f"lab.up, {how} (s)", seconds)
-        for what, value in _details(json.loads(text)):
+        for what, value in _details(json.loads(text), seconds):
             self.series.add(f"- {how}: {what}", value)
+
+    def saved_ways(self, name: str) -> None:
+        """Come up from the snapshot, from the golden machine, and without either."""
+        self.up("warm", name)
+        self.series.add("pytest checks/, warm lab (s)", _checks(name, self.env))
+        self.series.add("lab.reset (s)", _invoke("lab.reset", "--name", name, env=self.env)[0])
+        self.down(name)
+        self.floors(name)
+        self._forget_starts()
+        self.up("from the golden machine", name)
+        if self.scenario.boots_all:
+            self.down(name)
+            self._forget_starts()  # so that both ways end with saving one
+            self.up("every machine booted", name, DEFAULT_PROVIDER, "--cold")
+
+    def _forget_starts(self) -> None:
+        _invoke("lab.snapshot", "--remove", "start", env=self.env)
+
+    def sizes(self, name: str) -> None:
+        """Record what all this takes on the disk."""
+        asked = ("lab.image",), ("lab.snapshot",), ("lab.status", "--name", name)
+        told = [json.loads(_invoke(*w, "--output", "json", env=self.env)[1]) for w in asked]
+        for what, value in _sizes(*told):
+            self.series.add(f"disk: {what} (MiB)", value)
 
     def down(self, name: str) -> None:
         self.series.add("lab.down (s)", _invoke("lab.down", "--name", name, env=self.env)[0])
@@ -256,15 +264,22 @@ class _Bench:
         return True
 
     def floors(self, name: str) -> None:
-        """Measure what no lab can be faster than: the kernel alone, dockerd alone."""
-        status = lifecycle.status(name)
-        self.series.add("floor: kernel to init (s)", seconds_to_init(status.home.path))
-        worker = status.state.topology.workers[0].name
-        restart = ("lab.exec", worker, "--name", name, "--", "systemctl restart docker.service")
-        idle = ("lab.exec", worker, "--name", name, "--", "true")
-        _invoke(*idle, env=self.env)
-        seconds = _invoke(*restart, env=self.env)[0] - _invoke(*idle, env=self.env)[0]
-        self.series.add("floor: dockerd restarted to its first answer (s)", seconds)
+        """Measure what no lab can be faster than, with this one down: the kernel alone, dockerd.
+
+        dockerd is that of a node without a swarm, in a lab that is gone again afterwards. In a
+        swarm it would also come to terms with the other nodes and start tasks.
+        """
+        with _cache_of(self.env) as cache:
+            self.series.add(KERNEL_FLOOR, seconds_to_init(cache))
+        topology = self.scenario.topology
+        _invoke("lab.up", "--name", name, "--topology", topology, "--until", "nodes", env=self.env)
+        worker = load_named_topology(topology).workers[0].name
+        on_worker = ("lab.exec", worker, "--name", name, "--")
+        _invoke(*on_worker, "systemctl stop docker.service", env=self.env)
+        idle = _invoke(*on_worker, "true", env=self.env)[0]
+        start = _invoke(*on_worker, "systemctl start docker.service", env=self.env)[0]
+        self.series.add(DOCKERD_FLOOR, start - idle)
+        _invoke("lab.down", "--name", name, env=self.env)
 
 
 def _cache_parent() -> Path:
@@ -280,14 +295,51 @@ def _lend_image(cache: Path) -> None:
             (own / name).symlink_to(cache_dir() / name)
 
 
-def _details(up: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+@contextmanager
+def _cache_of(env: Mapping[str, str]) -> Iterator[Path]:
+    """Look for images where the commands of a benchmark do: elsewhere there may be none yet."""
+    variable = "XDG_CACHE_HOME"
+    before = os.environ.get(variable)
+    os.environ[variable] = env[variable]
+    try:
+        yield Path(env[variable])
+    finally:
+        del os.environ[variable]
+        if before is not None:
+            os.environ[variable] = before
+
+
+def _details(up: Mapping[str, object], took_s: float) -> Iterator[tuple[str, float]]:
     phases, nodes = up["phases"], up["nodes"]
     assert isinstance(phases, Sequence)  # noqa: S101 - our own schema
     assert isinstance(nodes, Sequence)  # noqa: S101
+    saving = [p["seconds"] for p in phases if p["title"].startswith("Saving a snapshot of")]
+    if saving:
+        yield f"{VERIFIED} (s)", took_s - sum(saving)
     for phase in phases:
         yield f"{_untimed(phase['title'])} (s)", float(phase["seconds"])
     yield "memory per node (MiB)", statistics.mean(n["resident_mib"] for n in nodes)
     yield "disk per node (MiB)", statistics.mean(n["disk_mib"] for n in nodes)
+
+
+def _sizes(
+    images: Mapping[str, Sequence[Mapping[str, float]]],
+    snapshots: Mapping[str, Sequence[Mapping[str, object]]],
+    status: Mapping[str, Sequence[Mapping[str, float]]],
+) -> Iterator[tuple[str, float]]:
+    """Return MiB on the disk, holes not counted, from what the commands print as JSON.
+
+    The cache is a benchmark's own: it holds one machine and one snapshot, those of its lab.
+    """
+    for image in images["images"]:
+        if image["current"]:
+            yield "node image", image["disk_bytes"] / 2**20
+    kinds = {"machine": "golden machine", "start": "snapshot"}
+    for saved in snapshots["snapshots"]:
+        what, size = kinds.get(str(saved["kind"])), saved["disk_mib"]
+        if what is not None and isinstance(size, int | float):
+            yield what, size
+    yield "lab, all nodes", sum(node["disk_mib"] for node in status["nodes"])
 
 
 def _untimed(title: str) -> str:

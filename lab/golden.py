@@ -1,9 +1,9 @@
 """The machine every node of a cold start is a copy of: booted once, Docker prepared, then saved.
 
 What happens on a node before a swarm is formed is the same on every node, and under emulation it
-is most of a cold start. So one machine does it, with all processors of a small host for itself,
-and the nodes are copies that get a name, an address and keys of their own. They also share its
-memory for as long as they do not change it.
+is most of a cold start. So one machine does it, once instead of once for each node, and has a
+processor of the host for its one CPU; the nodes are copies that get a name, an address and keys of
+their own. They also share its memory for as long as they do not change it.
 
 The machine id stays the golden machine's on every copy: journald names its directory by it, and
 neither Docker nor anything else in a lab asks for it.

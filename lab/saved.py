@@ -8,9 +8,10 @@ from typing import Literal
 
 from lab import golden
 from lab.errors import LabError, UsageError
-from lab.home import lab_home, lab_names
+from lab.home import LabState, lab_home, lab_names
 from lab.providers import Provider, provider_named
 from lab.snapshot import (
+    CERTIFIED,
     RESERVED,
     Snapshot,
     Store,
@@ -176,3 +177,20 @@ def _obstacle(kind: Kind, snapshot: Snapshot) -> str:
     if kind == "start" and key_of(manifest.topology, manifest.reached, now) != name:
         return "it was made by another version of this program"
     return ""
+
+
+def expect_young(state: LabState) -> datetime:
+    """Return when a lab's swarm may have been formed.
+
+    Raises:
+        LabError: That is so long ago that a copy could wake up with certificates run out.
+    """
+    formed = state.formed or state.created
+    age = datetime.now(UTC) - formed
+    if age >= CERTIFIED:
+        raise LabError(
+            f"The swarm of lab {state.name} is too old to be saved",
+            details=f"it was formed up to {age.days} days ago, and its certificates run out",
+            hint="invoke lab.down, then invoke lab.up --cold",
+        )
+    return formed

@@ -15,11 +15,10 @@ from lab.parallel import on_all
 from lab.paths import write_private
 from lab.providers import Provider, Snapshots, provider_named
 from lab.room import expect_room, room_mib
-from lab.saved import circumstances_of, clear_leftovers, users_of
+from lab.saved import circumstances_of, clear_leftovers, expect_young, users_of
 from lab.service import ask_from_here, await_entries
 from lab.shell import Shell, succeed
 from lab.snapshot import (
-    CERTIFIED,
     Contents,
     Snapshot,
     Store,
@@ -295,7 +294,7 @@ def _save(
     snapshots = _snapshots(state.provider)
     nodes = state.topology.nodes
     expect_room(store.root, room_mib(state.topology))
-    formed = _expect_young(state)
+    formed = expect_young(state)
     contents = Contents(
         lab=home.name,
         provider=state.provider,
@@ -322,23 +321,6 @@ def _save(
         _paused(home).unlink()
         if home.faults.exists():
             write_private(directory / home.faults.name, home.faults.read_bytes())
-
-
-def _expect_young(state: LabState) -> datetime:
-    """Return when a lab's swarm may have been formed.
-
-    Raises:
-        LabError: That is so long ago that a copy could wake up with certificates run out.
-    """
-    formed = state.formed or state.created
-    age = datetime.now(UTC) - formed
-    if age >= CERTIFIED:
-        raise LabError(
-            f"The swarm of lab {state.name} is too old to be saved",
-            details=f"it was formed up to {age.days} days ago, and its certificates run out",
-            hint="invoke lab.down, then invoke lab.up --cold",
-        )
-    return formed
 
 
 def _forget_predecessors(store: Store, key: str, steps: Steps) -> None:
