@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.access import Access
-from lab.errors import LabError, ProviderFailed, UnreadableOutput, UsageError
+from lab.errors import LabError, NotRunning, ProviderFailed, UnreadableOutput, UsageError
 from lab.home import LabHome, Stage, lab_home, lab_names
 from lab.inventory import HostSpec, Inventory
 from lab.lifecycle import Wish, down, up
@@ -24,6 +24,7 @@ from lab.providers.existing_hosts import (
     objection,
     read_found,
 )
+from lab.shell import CommandResult
 from lab.steps import Steps
 from lab.topology_file import load_named_topology
 from tests.conftest import Dirs
@@ -248,6 +249,52 @@ def test_hosts_are_given_back_even_if_the_labs_state_cannot_be_read(
         "worker": [script],
     }
     assert not home.path.exists()
+
+
+NOWHERE = CommandResult("", 3, "", "it belongs to a swarm of 10.9.9.9:2377 by now: left alone\n")
+SILENT = NotRunning("worker does not answer ssh", details="No route", hint="invoke lab.reset")
+BUSY = CommandResult("", 1, "", "Cannot connect to the Docker daemon\n")
+
+
+def removed(monkeypatch: pytest.MonkeyPatch, worker: CommandResult | NotRunning) -> None:
+    """Remove a lab of two hosts, the second of which answers so."""
+    home = lab_home("mine")
+    private_dir(home.path)
+    (home.path / "state.json").write_text('{"version": 9}')
+    (home.path / "existing.json").write_text(noted(home).model_dump_json())
+    script = giving_back(Lent(image=True, archive=True, bridge=True), "hello-a", OWN)
+    answers: dict[str, str | CommandResult | Exception] = {"manager": "", "worker": worker}
+    monkeypatch.setattr(existing, "GIVE_BACK_S", 0.0)
+    monkeypatch.setattr(
+        existing, "OpenSshShell", lambda name, _: FakeShell(name, {script: answers[name]})
+    )
+    down("mine", Steps(quiet=True))
+
+
+def test_a_host_of_another_swarm_is_said_and_done_with(
+    dirs: Dirs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    removed(monkeypatch, NOWHERE)
+    said = capsys.readouterr().err
+    assert "worker: it belongs to a swarm of 10.9.9.9:2377 by now: left alone" in said
+    assert "manager" not in said
+    assert not lab_home("mine").path.exists()
+
+
+@pytest.mark.parametrize(
+    ("worker", "said"), [(SILENT, "No route"), (BUSY, "Cannot connect to the Docker daemon")]
+)
+def test_a_host_that_cannot_be_given_back_stays_noted(
+    dirs: Dirs, monkeypatch: pytest.MonkeyPatch, worker: CommandResult | NotRunning, said: str
+) -> None:
+    with pytest.raises(ProviderFailed, match="not all hosts could be given back") as caught:
+        removed(monkeypatch, worker)
+    assert said in caught.value.details
+    assert "manager" not in caught.value.details
+    assert "lab.reset" not in caught.value.details
+    assert "docker info" not in caught.value.details, "the script tells nobody anything"
+    assert caught.value.hint.startswith("invoke lab.down --name mine")
+    assert (lab_home("mine").path / "existing.json").is_file()
 
 
 def test_a_note_that_cannot_be_read_is_said_with_what_to_do(dirs: Dirs) -> None:

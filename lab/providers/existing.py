@@ -7,10 +7,11 @@ left as it was found. What was there before is noted before anything is changed.
 import shlex
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.access import Access, close_connections, render_ssh_config
-from lab.errors import CommandFailed, Conflict, LabError, ProviderFailed, UsageError
+from lab.errors import CommandFailed, Conflict, LabError, NotRunning, ProviderFailed, UsageError
 from lab.home import LabHome, LabState
 from lab.image.recipe import NODE_TEST_ARCHIVE
 from lab.image.store import ensure_image
@@ -18,9 +19,10 @@ from lab.inventory import HostSpec, Inventory
 from lab.openssh import OpenSshShell
 from lab.parallel import on_all
 from lab.paths import private_dir, write_private
-from lab.process import find_program, missing, run
+from lab.process import find_program, last_lines, missing, run
 from lab.providers import Machines, MachineState
 from lab.providers.existing_hosts import (
+    LEFT_ALONE,
     LOOK,
     Found,
     Lent,
@@ -32,7 +34,7 @@ from lab.providers.existing_hosts import (
 )
 from lab.providers.noted import read_noted
 from lab.settings import pace
-from lab.shell import succeed
+from lab.shell import CommandResult, succeed
 from lab.steps import Steps
 from lab.topology import Topology
 from lab.wait import wait_until
@@ -40,6 +42,15 @@ from lab.wait import wait_until
 PROGRAMS = ("ssh", "scp")
 CONNECT_S = 3.0
 GIVE_BACK_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What came of giving a host back; ``done`` if there is nothing more to do on it."""
+
+    name: str
+    said: str
+    done: bool
 
 
 class ExistingProvider:
@@ -95,6 +106,8 @@ class ExistingProvider:
     def destroy(self, home: LabHome) -> None:
         """Give the hosts back: out of the lab's swarm, without what the lab made there.
 
+        One that has gone to another swarm is left alone, which is said, and is done with.
+
         Raises:
             ProviderFailed: A host could not be given back; the next call tries again.
         """
@@ -103,24 +116,13 @@ class ExistingProvider:
             return
         private_dir(home.runtime)
         write_private(home.ssh_config, render_ssh_config(record.access, home.runtime, pace()))
-
-        def give_back(name: str) -> str:
-            script = giving_back(record.lent[name], record.service, record.addresses)
-            try:
-                wait_until(
-                    lambda: succeed(OpenSshShell(name, home.ssh_config), script),
-                    lambda _: True,
-                    what=f"{name} to be as it was",
-                    timeout_s=GIVE_BACK_S * pace(),
-                    every_s=1,
-                )
-            except LabError as error:
-                return f"{name}: {error.details or error.brief}"
-            return ""
-
-        failed = [said for said in on_all(tuple(record.lent), give_back) if said]
+        ended = on_all(tuple(record.lent), lambda name: _give_back(home, record, name))
         close_connections(home.ssh_config, home.runtime)
-        if failed:
+        steps = Steps()
+        for one in ended:
+            if one.done and one.said:
+                steps.note(f"{one.name}: {one.said}")
+        if failed := [f"{one.name}: {one.said}" for one in ended if not one.done]:
             raise ProviderFailed(
                 "not all hosts could be given back",
                 details="\n".join(failed),
@@ -192,6 +194,35 @@ def _refuse(found: Mapping[str, Found], topology: Topology) -> None:
             details="\n".join(said),
             hint="other hosts, or what is said above",
         )
+
+
+def _give_back(home: LabHome, record: Record, name: str) -> _Ended:
+    """Give one host back, trying for some time: its Docker may be busy or starting."""
+    shell = OpenSshShell(name, home.ssh_config)
+    script = giving_back(record.lent[name], record.service, record.addresses)
+
+    def attempt() -> CommandResult:
+        try:
+            done = shell.run(script)
+        except NotRunning as error:  # its advice is for a lab that goes on
+            raise NotRunning(error.brief, details=error.details) from error
+        if done.exit_code in (0, LEFT_ALONE):
+            return done
+        raise CommandFailed(
+            f"exit code {done.exit_code}", details=last_lines(done.stderr or done.stdout, 3)
+        )
+
+    try:
+        done = wait_until(
+            attempt,
+            lambda _: True,
+            what=f"{name} to be as it was",
+            timeout_s=GIVE_BACK_S * pace(),
+            every_s=1,
+        )
+    except LabError as error:
+        return _Ended(name, error.details or error.brief, done=False)
+    return _Ended(name, last_lines(done.stderr, 1) if done.exit_code else "", done=True)
 
 
 def _hand_over(home: LabHome, name: str, image: Path) -> None:

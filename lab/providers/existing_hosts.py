@@ -30,6 +30,9 @@ echo "addresses $(ip -o -4 addr show | while read -r _ _ _ a _; do printf '%s ' 
 """
 """Changes nothing; one line for each thing."""
 
+LEFT_ALONE = 3
+"""The exit code of ``giving_back`` where nothing was done: the host is somebody else's by now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -131,7 +134,8 @@ def giving_back(lent: Lent, service: str, addresses: Sequence[str]) -> str:
         "set -e",
         f"for manager in $(docker info --format '{form}'); do",
         f'    case {ours} in *" ${{manager%:*}} "*) ;; *)',
-        '        echo "it belongs to a swarm of $manager by now: left alone" >&2; exit 3 ;;',
+        '        echo "it belongs to a swarm of $manager by now: left alone" >&2; '
+        f"exit {LEFT_ALONE} ;;",
         "    esac",
         "done",
         "state=$(docker info --format '{{.Swarm.LocalNodeState}}')",
