@@ -98,3 +98,21 @@ def forward_socket(config: Path, node: str, *, remote: str, local: Path, timeout
 def close_connections(config: Path, control_dir: Path) -> None:
     """End every ssh of a lab: the multiplexed connections and whoever uses them."""
     end(using("ssh", config, control_dir))
+
+
+def ssh_advice(said: str, by_hand: str) -> tuple[str, str]:
+    """Return what is the matter with somebody's host, by ssh's own words, and what to type.
+
+    Args:
+        said: The last lines that ssh wrote.
+        by_hand: What a person types to get there.
+    """
+    if "HOST IDENTIFICATION HAS CHANGED" in said or "Host key verification failed" in said:
+        known = "is not the known one" if "CHANGED" in said.upper() else "is not known"
+        return (
+            f"the host key {known}, so ssh goes no further",
+            f"{by_hand}   (compare the key with the host's own before you accept it)",
+        )
+    if "Permission denied" in said:
+        return "ssh accepts none of our keys", f"{by_hand} true   (it must ask for nothing)"
+    return "does not answer ssh", f"{by_hand} true"
