@@ -24,6 +24,7 @@ from lab.providers.existing_hosts import (
     objection,
     read_found,
 )
+from lab.providers.existing_look import hosts_of
 from lab.shell import CommandResult
 from lab.steps import Steps
 from lab.topology_file import load_named_topology
@@ -187,8 +188,12 @@ def test_the_provider_is_known_and_an_inventory_fits_no_other() -> None:
         wish.expect_known()
 
 
-def lent(*names: str) -> Inventory:
-    hosts = tuple(HostSpec(name=name) for name in names)
+def lent(*names: str, **worker: object) -> Inventory:
+    """Return an inventory; what is given by name is said of the host worker."""
+    hosts = tuple(
+        HostSpec.model_validate({"name": name, **(worker if name == "worker" else {})})
+        for name in names
+    )
     return Inventory(apiVersion="swarm-ingress-lab/v1", hosts=hosts)
 
 
@@ -208,6 +213,39 @@ def test_wrong_hosts_are_refused_before_anything_is_written_down(
         up(wish, Steps(quiet=True))
     assert lab_names() == ()
     assert not lab_home("mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("worker", "said"),
+    [
+        ({"role": "manager"}, "worker: role is manager in the inventory, worker in the topology"),
+        (
+            {"address": "10.0.0.7"},
+            "worker: address is 10.0.0.7 in the inventory, 192.168.56.11 in the topology",
+        ),
+        ({"sudo": True}, "worker: sudo is true in the inventory, but a lab comes as root"),
+    ],
+)
+def test_an_inventory_that_contradicts_the_topology_is_refused(
+    worker: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError, match="inventory contradicts what a lab needs") as caught:
+        hosts_of(lent("manager", "worker", **worker), TOPOLOGY)
+    assert caught.value.details.startswith(said)
+    assert "manager: " not in caught.value.details
+
+
+def test_an_inventory_may_say_what_the_topology_says() -> None:
+    same = lent("manager", "worker", role="worker", address="192.168.56.11", sudo=False)
+    assert list(hosts_of(same, TOPOLOGY)) == ["manager", "worker"]
+
+
+def test_sudo_for_all_hosts_is_said_of_each() -> None:
+    everywhere = lent("manager", "worker", sudo=False).model_copy(update={"sudo": True})
+    with pytest.raises(UsageError, match="contradicts") as caught:
+        hosts_of(everywhere, TOPOLOGY)
+    assert caught.value.details.startswith("manager: sudo is true")
+    assert "worker" not in caught.value.details
 
 
 def noted(home: LabHome) -> Record:

@@ -1,7 +1,7 @@
 """Looking at hosts before they are lent: how each is reached, and all that is wrong at once."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -15,7 +15,7 @@ from lab.paths import write_private
 from lab.process import run
 from lab.providers.existing_hosts import LOOK, Found, access_from, objection, read_found
 from lab.settings import pace
-from lab.topology import Topology
+from lab.topology import NodeSpec, Topology
 
 T = TypeVar("T")
 ALONE = "ControlPath none\nControlPersist no\n"
@@ -26,7 +26,8 @@ def hosts_of(inventory: Inventory | None, topology: Topology) -> dict[str, HostS
     """Return the host of every node, in the topology's order.
 
     Raises:
-        UsageError: There is no inventory, or its hosts are not the topology's nodes.
+        UsageError: There is no inventory, its hosts are not the topology's nodes, or it says
+            otherwise of one than the topology.
     """
     if inventory is None:
         raise UsageError("--provider existing needs to know the hosts", hint="--inventory FILE")
@@ -38,7 +39,29 @@ def hosts_of(inventory: Inventory | None, topology: Topology) -> dict[str, HostS
             details=f"hosts: {', '.join(hosts)}; nodes: {', '.join(wanted)}",
             hint="the same names in both",
         )
-    return {name: hosts[name] for name in wanted}
+    found = {name: hosts[name] for name in wanted}
+    if said := [one for node in topology.nodes for one in _against(inventory, found, node)]:
+        raise UsageError(
+            "the inventory contradicts what a lab needs",
+            details="\n".join(said),
+            hint="change the inventory, or the topology",
+        )
+    return found
+
+
+def _against(inventory: Inventory, hosts: Mapping[str, HostSpec], node: NodeSpec) -> Iterator[str]:
+    host = hosts[node.name]
+    for key, said, wanted in (
+        ("role", host.role, node.role),
+        ("address", host.address, node.address),
+    ):
+        if said not in (None, wanted):
+            yield f"{node.name}: {key} is {said} in the inventory, {wanted} in the topology"
+    if inventory.needs_sudo(host):
+        yield (
+            f"{node.name}: sudo is true in the inventory, but a lab comes as root without it: "
+            "sudo: false, and User root in the ssh_config"
+        )
 
 
 def access_to(inventory: Inventory | None, topology: Topology) -> dict[str, Access]:
