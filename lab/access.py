@@ -20,7 +20,7 @@ class Access(BaseModel):
     """Where a node's ssh answers and where its published port is reached from this machine.
 
     ``entry`` is ``host:port`` on this machine; a request to it enters the ingress through this
-    very node.
+    very node. ``further_identity_files`` and ``further_known_hosts`` are tried after the first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,17 +31,30 @@ class Access(BaseModel):
     identity_file: Path
     known_hosts: Path
     entry: str
+    further_identity_files: tuple[Path, ...] = ()
+    further_known_hosts: tuple[Path, ...] = ()
+
+    @property
+    def identity_files(self) -> tuple[Path, ...]:
+        """All private keys, in the order in which they are offered."""
+        return (self.identity_file, *self.further_identity_files)
+
+    @property
+    def all_known_hosts(self) -> tuple[Path, ...]:
+        """All lists of host keys."""
+        return (self.known_hosts, *self.further_known_hosts)
 
 
 def render_ssh_config(nodes: Mapping[str, Access], control_dir: Path, pace: float) -> str:
     """Return an ssh_config text for all nodes of a lab whose deadlines are ``pace`` times as long.
 
     One multiplexed connection per node (a new one costs a second under emulation), strict host
-    keys, and nothing of the user's own configuration.
+    keys, nobody who is asked for a passphrase, and nothing of the user's own configuration.
     """
     blocks = [
         "# Written by swarm-ingress-lab. Use it with: ssh -F THIS_FILE NODE",
         "Host *",
+        "  BatchMode yes",
         "  IdentitiesOnly yes",
         "  StrictHostKeyChecking yes",
         "  PasswordAuthentication no",
@@ -59,8 +72,9 @@ def render_ssh_config(nodes: Mapping[str, Access], control_dir: Path, pace: floa
             f"  HostName {access.host}",
             f"  Port {access.port}",
             f"  User {access.user}",
-            f'  IdentityFile "{_quoted(access.identity_file)}"',
-            f'  UserKnownHostsFile "{_quoted(access.known_hosts)}"',
+            *(f'  IdentityFile "{_quoted(path)}"' for path in access.identity_files),
+            "  UserKnownHostsFile "
+            + " ".join(f'"{_quoted(path)}"' for path in access.all_known_hosts),
         ]
     return "\n".join(blocks) + "\n"
 

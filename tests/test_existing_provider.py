@@ -172,10 +172,28 @@ def test_a_host_is_reached_as_the_users_ssh_config_says(tmp_path: Path) -> None:
     assert access_from(said_by_ssh(tmp_path), behind, 5000).entry == "127.0.0.1:15000"
 
 
+def test_all_keys_and_lists_of_host_keys_that_are_there_are_used(tmp_path: Path) -> None:
+    for name in ("other", "all"):
+        (tmp_path / name).touch()
+    said = said_by_ssh(
+        tmp_path,
+        identityfile="\nidentityfile ".join(
+            f"{tmp_path}/{name}" for name in ("key", "no", "other")
+        ),
+        globalknownhostsfile=f"{tmp_path}/all",
+    )
+    found = access_from(said, HostSpec(name="manager"), 5000)
+    assert found.identity_files == (tmp_path / "key", tmp_path / "other")
+    assert found.all_known_hosts == (tmp_path / "known", tmp_path / "all")
+
+
 def test_what_a_lab_cannot_use_is_refused(tmp_path: Path) -> None:
     host = HostSpec(name="manager")
     with pytest.raises(UsageError, match="reached through another host"):
         access_from(said_by_ssh(tmp_path, proxyjump="jump"), host, 5000)
+    with pytest.raises(UsageError, match="manager has a HostKeyAlias, web") as caught:
+        access_from(said_by_ssh(tmp_path, hostkeyalias="web"), host, 5000)
+    assert "the host key of 10.0.0.7" in caught.value.details
     with pytest.raises(ProviderFailed, match="there is no key file"):
         access_from(said_by_ssh(tmp_path, identityfile="/nowhere"), host, 5000)
 

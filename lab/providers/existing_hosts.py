@@ -156,7 +156,7 @@ def access_from(said: str, host: HostSpec, port: int) -> Access:
     """Return how a host is reached, from what ``ssh -G`` says of it (ssh(1)).
 
     Raises:
-        UsageError: It is reached through another host.
+        UsageError: It is reached through another host, or its key is listed under another name.
         ProviderFailed: There is no key file, or no list of host keys.
     """
     values: dict[str, list[str]] = {}
@@ -169,25 +169,38 @@ def access_from(said: str, host: HostSpec, port: int) -> Access:
             details="a lab keeps connections of its own, directly",
             hint="lab.diagnose --inventory looks at such hosts",
         )
-    known = [path for line in values.get("userknownhostsfile", []) for path in line.split()]
     name = values["hostname"][0]
+    if alias := values.get("hostkeyalias"):
+        raise UsageError(
+            f"{host.name} has a HostKeyAlias, {alias[0]}",
+            details=f"a lab looks for the host key of {name}, under that very name",
+            hint=f"without HostKeyAlias, and with the key of {name} in the list of host keys",
+        )
+    lists = (*values.get("userknownhostsfile", []), *values.get("globalknownhostsfile", []))
+    known = _there(
+        [path for line in lists for path in line.split()], host.name, "list of host keys"
+    )
+    keys = _there(values.get("identityfile", []), host.name, "key file")
     return Access(
         host=name,
         port=int(values["port"][0]),
         user=values["user"][0],
-        identity_file=_first(values.get("identityfile", []), host.name, "key file"),
-        known_hosts=_first(known, host.name, "list of host keys"),
+        identity_file=keys[0],
+        known_hosts=known[0],
         entry=host.entry or f"{name}:{port}",
+        further_identity_files=keys[1:],
+        further_known_hosts=known[1:],
     )
 
 
-def _first(paths: Sequence[str], host: str, what: str) -> Path:
-    found = [user_path(path) for path in paths]
-    there = next((path for path in found if path.is_file()), None)
-    if there is None:
+def _there(paths: Sequence[str], host: str, what: str) -> tuple[Path, ...]:
+    """Return those that are files: ssh passes over the others."""
+    wanted = [user_path(path) for path in paths]
+    found = tuple(path for path in wanted if path.is_file())
+    if not found:
         raise ProviderFailed(
             f"{host}: there is no {what}",
-            details=f"looked for {', '.join(map(str, found)) or 'none'}",
+            details=f"looked for {', '.join(map(str, wanted)) or 'none'}",
             hint="IdentityFile and UserKnownHostsFile in the ssh_config",
         )
-    return there
+    return found
