@@ -60,6 +60,7 @@ class Hosts:
             "uid": "0",
             "hostname": name,
             "swarm": "inactive",
+            "missing": "",
             "image": "absent",
             "archive": "absent",
             "bridge": "",

@@ -58,6 +58,10 @@ def test_a_fresh_host_can_be_lent() -> None:
         ({"swarm": "Cannot connect to the Docker daemon"}, "Docker does not answer: Cannot"),
         ({"swarm": ""}, "Docker does not answer"),
         ({"uid": "1000"}, "we come as uid 1000"),
+        (
+            {"missing": ("nsenter", "ipvsadm"), "addresses": ()},
+            "it lacks nsenter, ipvsadm: apt-get install util-linux ipvsadm",
+        ),
         ({"hostname": "web1"}, "its hostname is web1, the node's name is manager"),
         ({"addresses": ("10.1.1.1",)}, "no interface has 192.168.56.10; it has 10.1.1.1"),
         ({"bridge": "172.18.0.0/16"}, "docker_gwbridge is there with 172.18.0.0/16"),
@@ -73,10 +77,14 @@ def plays(folder: Path, name: str, body: str) -> None:
     file.chmod(0o755)
 
 
-def run(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    environment = {"PATH": f"{folder}:{os.environ['PATH']}"}
+def run(
+    script: str, folder: Path, others: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a script with the programs of a folder, and of ``others`` instead of this machine's."""
+    others = os.environ["PATH"] if others is None else others
+    environment = {"PATH": f"{folder}:{others}"}
     return subprocess.run(
-        ("sh", "-c", script), env=environment, capture_output=True, text=True, check=False
+        ("/bin/sh", "-c", script), env=environment, capture_output=True, text=True, check=False
     )
 
 
@@ -88,7 +96,12 @@ def test_the_look_is_read_back(tmp_path: Path) -> None:
     )
     plays(tmp_path, "ip", "echo '1: lo    inet 127.0.0.1/8 scope host lo'")
     plays(tmp_path, "hostname", "echo manager")
-    found = read_found(run(LOOK, tmp_path).stdout, "manager")
+    for name in ("curl", "iptables-save"):
+        plays(tmp_path, name, "")
+    for name in ("id", "sh", "tail", "test"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    said = run(LOOK, tmp_path, others="").stdout
+    found = read_found(said, "manager")
     assert found == Found(
         uid=str(os.getuid()),
         hostname="manager",
@@ -97,6 +110,7 @@ def test_the_look_is_read_back(tmp_path: Path) -> None:
         archive=False,
         bridge="172.19.0.0/16",
         addresses=("127.0.0.1",),
+        missing=("nsenter", "ipvsadm"),
     )
 
 

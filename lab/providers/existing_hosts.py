@@ -17,11 +17,24 @@ from lab.topology import NodeSpec, Topology
 
 BRIDGE = "docker_gwbridge"
 IMAGE = "node-test"
+PACKAGE_OF = {
+    "curl": "curl",
+    "nsenter": "util-linux",
+    "iptables-save": "iptables",
+    "ip": "iproute2",
+    "ipvsadm": "ipvsadm",
+}
+"""Debian's package of each program that the lab and its checks start on a host."""
+
 LOOK = f"""\
 there() {{ "$@" >/dev/null 2>&1 && echo there || echo absent; }}
 echo "uid $(id -u)"
 echo "hostname $(hostname)"
 echo "swarm $(docker info --format '{{{{.Swarm.LocalNodeState}}}}' 2>&1 | tail -n 1)"
+tools=; for tool in {" ".join(PACKAGE_OF)}; do
+    command -v $tool >/dev/null || tools="$tools $tool"
+done
+echo "missing$tools"
 echo "image $(there docker image inspect {IMAGE})"
 echo "archive $(there test -e {NODE_TEST_ARCHIVE})"
 form='{{{{range .IPAM.Config}}}}{{{{.Subnet}}}}{{{{end}}}}'
@@ -36,7 +49,10 @@ LEFT_ALONE = 3
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A host before anything is changed. ``bridge`` is docker_gwbridge's subnet, or empty."""
+    """A host before anything is changed.
+
+    ``bridge`` is docker_gwbridge's subnet, or empty; ``missing`` are the programs it lacks.
+    """
 
     uid: str
     hostname: str
@@ -45,6 +61,7 @@ class Found:
     archive: bool
     bridge: str
     addresses: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
 
 class Lent(BaseModel):
@@ -94,6 +111,7 @@ def read_found(text: str, name: str) -> Found:
             archive=said["archive"] == "there",
             bridge=said["bridge"],
             addresses=tuple(said["addresses"].split()),
+            missing=tuple(said["missing"].split()),
         )
     except KeyError as error:
         raise UnreadableOutput(
@@ -109,6 +127,9 @@ def objection(found: Found, node: NodeSpec, topology: Topology) -> str:
         if found.swarm in ("active", "pending", "locked", "error"):
             return f"it belongs to a swarm already ({found.swarm})"
         return f"Docker does not answer: {found.swarm}"
+    if found.missing:
+        packages = " ".join(dict.fromkeys(PACKAGE_OF.get(one, one) for one in found.missing))
+        return f"it lacks {', '.join(found.missing)}: apt-get install {packages}"
     if found.hostname != node.name:
         return f"its hostname is {found.hostname}, the node's name is {node.name}"
     if str(node.address) not in found.addresses:
