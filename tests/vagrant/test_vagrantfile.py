@@ -329,3 +329,8 @@ def test_every_command_of_the_guide_is_typed_by_the_live_test() -> None:
     assert len(commands) > 10
     for command in commands:
         assert command in live or command.startswith("sudo apt-get install "), command
+
+
+def test_a_checkout_on_windows_keeps_the_ends_of_lines() -> None:
+    """A carriage return in provision.sh is a word too many on the machine it runs on."""
+    assert "* text=auto eol=lf" in (ROOT / ".gitattributes").read_text().splitlines()
