@@ -191,7 +191,7 @@ def _is(network: str, lab_prefix: str) -> bool:
 
 
 def _network(word: str) -> IPv4Network:
-    """Return the network that a word names; one that overlaps nothing for ``default`` and the like."""
+    """Return the network a word names; one that overlaps nothing for ``default`` and the like."""
     try:
         return IPv4Network(word, strict=False)
     except ValueError:

@@ -334,3 +334,9 @@ def test_every_command_of_the_guide_is_typed_by_the_live_test() -> None:
 def test_a_checkout_on_windows_keeps_the_ends_of_lines() -> None:
     """A carriage return in provision.sh is a word too many on the machine it runs on."""
     assert "* text=auto eol=lf" in (ROOT / ".gitattributes").read_text().splitlines()
+
+
+def test_what_needs_vagrant_is_tested_where_vagrant_is() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\ntest-vagrant:")[2].partition("\n\n")[0]
+    assert "pytest tests/vagrant\n" in recipe
+    assert "tests/live/test_vagrant.py" in recipe
