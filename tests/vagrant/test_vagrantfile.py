@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -188,6 +189,7 @@ def test_without_our_box_the_public_one_stands_in(here: Place) -> None:
         ({"LAB_ACCEL": "xen"}, "LAB_ACCEL is xen: expected kvm or tcg"),
         ({"LAB_TOPOLOGY": "nowhere"}, "There is no topology file"),
         ({"LAB_TOPOLOGY": "./nowhere.yaml"}, "There is no topology file ./nowhere.yaml"),
+        ({"LAB_TOPOLOGY": "/proc/self/mem"}, "/proc/self/mem cannot be read: "),
         ({"LAB_TOPOLOGY": str(ROOT / "README.md")}, "README.md is not YAML"),
     ],
 )
@@ -233,6 +235,21 @@ def test_a_file_that_is_no_topology_is_said_to_be_none(
         ("nodes:", "machines:", "nodes: expected a list of nodes, found nothing."),
         ("role: manager", "role: worker", "nodes: expected one with role manager, found none."),
         ("  subnet: 192.168.56.0/24", "  net: 192.168.56.0/24", "link: expected a subnet"),
+        (
+            "56.0/24",
+            "56.0",
+            "link.subnet: expected a network such as 192.168.56.0/24, found 192.168.56.0.",
+        ),
+        (
+            "56.0/24",
+            "56.0/40",
+            "link.subnet: expected a network such as 192.168.56.0/24, found 192.168",
+        ),
+        (
+            "56.0/24",
+            "56.999/24",
+            "link.subnet: expected a network such as 192.168.56.0/24, found 192.168",
+        ),
     ],
 )
 def test_a_mistake_in_a_topology_is_said_in_one_line(
@@ -248,6 +265,62 @@ def test_a_mistake_in_a_topology_is_said_in_one_line(
     assert said in done.stderr
     assert f"Try: invoke lab.up --provider vagrant --topology {file}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@needs_ruby
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "not JSON"),
+        ("[]", "expected version, kernel_arguments, emulated_cpu"),
+        ('{"version": "20261122.101530"}', "expected version, kernel_arguments, emulated_cpu"),
+        (json.dumps(OWN_BOX | {"version": "new one"}), "no version: new one"),
+    ],
+)
+def test_a_damaged_box_is_said_to_be_one(content: str, said: str, here: Place) -> None:
+    file = here.add_box() / "lab.json"
+    file.write_text(content)
+    done = evaluate(here.environment())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip() == (
+        f"A box of ours is damaged: {file}: {said}. Try: invoke lab.box --remove"
+    )
+    assert evaluate(here.environment(LAB_BOX="public")).returncode == 0
+    here.add_box(version="20261123.090000")
+    named = here.environment(LAB_BOX="own", LAB_BOX_VERSION="20261123.090000")
+    assert evaluate(named).returncode == 0, "the damaged one is not asked for"
+
+
+@needs_ruby
+def test_a_key_that_cannot_be_made_is_said_in_one_line(here: Place) -> None:
+    """Only a machine's own part of the configuration asks for the key: late, inside a block."""
+    for file in here.dotfiles.iterdir():
+        file.unlink()
+    here.dotfiles.rmdir()
+    here.dotfiles.write_text("a file where a directory should be")
+    done = evaluate(here.environment())
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert done.stderr.startswith(f"The key {here.dotfiles}/id_ed25519 cannot be made: ")
+
+
+@needs_ruby
+def test_a_missing_ssh_keygen_is_said(here: Place, tmp_path: Path) -> None:
+    for file in here.dotfiles.iterdir():
+        file.unlink()
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "ruby").symlink_to(shutil.which("ruby") or "")
+    done = evaluate(here.environment(PATH=str(programs)))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "ssh-keygen is not installed. Try: install OpenSSH's client\n"
+
+
+@needs_ruby
+def test_a_key_without_its_public_half_is_said(here: Place) -> None:
+    (here.dotfiles / "id_ed25519.pub").unlink()
+    done = evaluate(here.environment())
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "Try: ssh-keygen -y -f " in done.stderr
 
 
 @needs_ruby
@@ -320,6 +393,16 @@ def test_vagrant_tells_who_asks_for_another_provider(here: Place, tmp_path: Path
     done = vagrant("up", "--provider", "docker", environment=here.environment(PATH=path))
     assert done.returncode != 0
     assert "The lab runs on libvirt or virtualbox, not on docker." in done.stderr
+
+
+@needs_vagrant
+def test_vagrant_tells_a_refusal_that_comes_late(here: Place) -> None:
+    (here.dotfiles / "id_ed25519.pub").unlink()
+    environment = here.environment(VAGRANT_DEFAULT_PROVIDER="libvirt", LAB_BOX="public")
+    done = vagrant("validate", environment=environment)
+    assert done.returncode != 0
+    assert "The public key cannot be read" in done.stderr
+    assert "lab.rb:" not in done.stderr
 
 
 def test_every_command_of_the_guide_is_typed_by_the_live_test() -> None:
