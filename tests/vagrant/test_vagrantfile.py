@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from lab.errors import TopologyInvalid
-from lab.providers.vagrant_places import settings
+from lab.providers.vagrant_places import base_environment, settings
 from lab.topology import Topology
 from lab.topology_file import (
     default_topology_path,
@@ -403,6 +403,22 @@ def test_vagrant_tells_a_refusal_that_comes_late(here: Place) -> None:
     assert done.returncode != 0
     assert "The public key cannot be read" in done.stderr
     assert "lab.rb:" not in done.stderr
+
+
+@needs_vagrant
+@pytest.mark.parametrize("wanted", ["own", ""])
+def test_vagrant_removes_a_damaged_box(
+    wanted: str, here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = here.add_box()
+    (box / "lab.json").write_text("{")
+    for name, value in here.environment(LAB_BOX=wanted).items():
+        monkeypatch.setenv(name, value)
+    name, version = settings().own_box, OWN_BOX["version"]
+    words = ("remove", name, "--provider", "libvirt", "--box-version", version, "--force")
+    done = vagrant("box", *words, environment=base_environment())
+    assert done.returncode == 0, done.stderr
+    assert not box.exists()
 
 
 def test_every_command_of_the_guide_is_typed_by_the_live_test() -> None:
