@@ -26,6 +26,7 @@ test-containerlab: setup-dev ## test the containerlab provider on a machine of i
 	@.venv/bin/pytest -m containerlab tests/live/test_containerlab.py
 
 test-vagrant: setup-dev ## test the Vagrant provider with libvirt, which must be installed
+	@.venv/bin/pytest tests/vagrant
 	@.venv/bin/pytest -m vagrant tests/live/test_vagrant.py
 
 lint: setup-dev ## look for mistakes and untidy code

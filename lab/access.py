@@ -20,7 +20,7 @@ class Access(BaseModel):
     """Where a node's ssh answers and where its published port is reached from this machine.
 
     ``entry`` is ``host:port`` on this machine; a request to it enters the ingress through this
-    very node.
+    very node. ``further_identity_files`` and ``further_known_hosts`` are tried after the first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,17 +31,30 @@ class Access(BaseModel):
     identity_file: Path
     known_hosts: Path
     entry: str
+    further_identity_files: tuple[Path, ...] = ()
+    further_known_hosts: tuple[Path, ...] = ()
+
+    @property
+    def identity_files(self) -> tuple[Path, ...]:
+        """All private keys, in the order in which they are offered."""
+        return (self.identity_file, *self.further_identity_files)
+
+    @property
+    def all_known_hosts(self) -> tuple[Path, ...]:
+        """All lists of host keys."""
+        return (self.known_hosts, *self.further_known_hosts)
 
 
 def render_ssh_config(nodes: Mapping[str, Access], control_dir: Path, pace: float) -> str:
     """Return an ssh_config text for all nodes of a lab whose deadlines are ``pace`` times as long.
 
     One multiplexed connection per node (a new one costs a second under emulation), strict host
-    keys, and nothing of the user's own configuration.
+    keys, nobody who is asked for a passphrase, and nothing of the user's own configuration.
     """
     blocks = [
         "# Written by swarm-ingress-lab. Use it with: ssh -F THIS_FILE NODE",
         "Host *",
+        "  BatchMode yes",
         "  IdentitiesOnly yes",
         "  StrictHostKeyChecking yes",
         "  PasswordAuthentication no",
@@ -59,8 +72,9 @@ def render_ssh_config(nodes: Mapping[str, Access], control_dir: Path, pace: floa
             f"  HostName {access.host}",
             f"  Port {access.port}",
             f"  User {access.user}",
-            f'  IdentityFile "{_quoted(access.identity_file)}"',
-            f'  UserKnownHostsFile "{_quoted(access.known_hosts)}"',
+            *(f'  IdentityFile "{_quoted(path)}"' for path in access.identity_files),
+            "  UserKnownHostsFile "
+            + " ".join(f'"{_quoted(path)}"' for path in access.all_known_hosts),
         ]
     return "\n".join(blocks) + "\n"
 
@@ -98,3 +112,21 @@ def forward_socket(config: Path, node: str, *, remote: str, local: Path, timeout
 def close_connections(config: Path, control_dir: Path) -> None:
     """End every ssh of a lab: the multiplexed connections and whoever uses them."""
     end(using("ssh", config, control_dir))
+
+
+def ssh_advice(said: str, by_hand: str) -> tuple[str, str]:
+    """Return what is the matter with somebody's host, by ssh's own words, and what to type.
+
+    Args:
+        said: The last lines that ssh wrote.
+        by_hand: What a person types to get there.
+    """
+    if "HOST IDENTIFICATION HAS CHANGED" in said or "Host key verification failed" in said:
+        known = "is not the known one" if "CHANGED" in said.upper() else "is not known"
+        return (
+            f"the host key {known}, so ssh goes no further",
+            f"{by_hand}   (compare the key with the host's own before you accept it)",
+        )
+    if "Permission denied" in said:
+        return "ssh accepts none of our keys", f"{by_hand} true   (it must ask for nothing)"
+    return "does not answer ssh", f"{by_hand} true"

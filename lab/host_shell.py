@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.access import ssh_advice
 from lab.errors import CommandFailed, FactUnavailable, LabError, NotRunning
 from lab.inventory import HostSpec, Inventory
 from lab.parallel import on_all
@@ -130,21 +131,8 @@ class HostShell:
 
     def _unreachable(self, said: str) -> NotRunning:
         lines = last_lines(said.partition("\n")[2], 4)
-        brief, hint = _advice(lines, self.by_hand)
+        brief, hint = ssh_advice(lines, self.by_hand)
         return NotRunning(f"{self.node}: {brief}", details=lines or said, hint=hint)
-
-
-def _advice(said: str, by_hand: str) -> tuple[str, str]:
-    """Return what is the matter, by ssh's own words, and what to type."""
-    if "HOST IDENTIFICATION HAS CHANGED" in said or "Host key verification failed" in said:
-        known = "is not the known one" if "CHANGED" in said.upper() else "is not known"
-        return (
-            f"the host key {known}, so ssh goes no further",
-            f"{by_hand}   (compare the key with the host's own before you accept it)",
-        )
-    if "Permission denied" in said:
-        return "ssh accepts none of our keys", f"{by_hand} true   (it must ask for nothing)"
-    return "does not answer ssh", f"{by_hand} true"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from lab.errors import TopologyInvalid
 from lab.settings import user_path
 from lab.topology_mistakes import FileKind, read_file
 from lab.topology_rules import RULES_BROKEN, Violation
@@ -100,7 +101,8 @@ def load_inventory(path: Path) -> Inventory:
     ``ssh_config`` of the value is an absolute path.
 
     Raises:
-        TopologyInvalid: The file cannot be read or breaks a rule; see ``read_file``.
+        TopologyInvalid: The file cannot be read or breaks a rule; see ``read_file``. Or the
+            ssh_config it names is not there.
     """
     kind = FileKind(
         what="inventory",
@@ -113,6 +115,12 @@ def load_inventory(path: Path) -> Inventory:
     if found.ssh_config is None:
         return found
     config = (path.absolute().parent / user_path(found.ssh_config)).resolve()
+    if not config.exists():  # ssh would say so once for every host, and not whose word it was
+        raise TopologyInvalid(
+            f"the inventory {path} names an ssh_config that is not there",
+            details=f"ssh_config: {found.ssh_config} is {config}: no such file",
+            hint="a path relative to the inventory; without the line your own ssh_config counts",
+        )
     return found.model_copy(update={"ssh_config": str(config)})
 
 

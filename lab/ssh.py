@@ -31,7 +31,7 @@ class SshShell:
             connect_timeout=connect_timeout_s,
             config=fabric.Config(overrides={"load_ssh_configs": False}, lazy=True),
             connect_kwargs={
-                "key_filename": str(access.identity_file),
+                "key_filename": [str(path) for path in access.identity_files],
                 "look_for_keys": False,
                 "allow_agent": False,
                 "banner_timeout": connect_timeout_s,
@@ -39,7 +39,8 @@ class SshShell:
             },
         )
         self._connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        self._connection.client.load_host_keys(str(access.known_hosts))
+        for known_hosts in access.all_known_hosts:
+            self._connection.client.load_host_keys(str(known_hosts))
 
     @property
     def node(self) -> str:

@@ -26,6 +26,7 @@ def access(home: Path, number: int) -> Access:
 GOLDEN = """\
 # Written by swarm-ingress-lab. Use it with: ssh -F THIS_FILE NODE
 Host *
+  BatchMode yes
   IdentitiesOnly yes
   StrictHostKeyChecking yes
   PasswordAuthentication no
@@ -55,6 +56,19 @@ def test_the_ssh_config_of_a_lab() -> None:
     home = Path("/home/me/labs")
     nodes = {"manager": access(home, 2), "worker": access(home, 3)}
     assert render_ssh_config(nodes, Path("/tmp/sil-0/1234abcd"), 1.0) == GOLDEN  # noqa: S108
+
+
+@needs_ssh
+def test_every_key_and_every_list_of_host_keys_is_tried(tmp_path: Path) -> None:
+    more = {"further_identity_files": (tmp_path / "b",), "further_known_hosts": (tmp_path / "c",)}
+    config = tmp_path / "ssh_config"
+    nodes = {"manager": access(tmp_path, 2).model_copy(update=more)}
+    config.write_text(render_ssh_config(nodes, tmp_path, 1.0))
+    settings = run(("ssh", "-G", "-F", config, "manager"), timeout_s=5).stdout.splitlines()
+    keys = [line for line in settings if line.startswith("identityfile ")]
+    assert keys == [f"identityfile {tmp_path}/id_ed25519", f"identityfile {tmp_path}/b"]
+    assert f"userknownhostsfile {tmp_path}/known_hosts {tmp_path}/c" in settings
+    assert "batchmode yes" in settings
 
 
 @pytest.mark.parametrize(("pace", "seconds"), [(1.0, 10), (8.0, 40)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.access import Access
-from lab.errors import LabError, ProviderFailed, UnreadableOutput, UsageError
+from lab.errors import LabError, NotRunning, ProviderFailed, UnreadableOutput, UsageError
 from lab.home import LabHome, Stage, lab_home, lab_names
 from lab.inventory import HostSpec, Inventory
 from lab.lifecycle import Wish, down, up
@@ -24,6 +24,8 @@ from lab.providers.existing_hosts import (
     objection,
     read_found,
 )
+from lab.providers.existing_look import hosts_of
+from lab.shell import CommandResult
 from lab.steps import Steps
 from lab.topology_file import load_named_topology
 from tests.conftest import Dirs
@@ -56,6 +58,10 @@ def test_a_fresh_host_can_be_lent() -> None:
         ({"swarm": "Cannot connect to the Docker daemon"}, "Docker does not answer: Cannot"),
         ({"swarm": ""}, "Docker does not answer"),
         ({"uid": "1000"}, "we come as uid 1000"),
+        (
+            {"missing": ("nsenter", "ipvsadm"), "addresses": ()},
+            "it lacks nsenter, ipvsadm: apt-get install util-linux ipvsadm",
+        ),
         ({"hostname": "web1"}, "its hostname is web1, the node's name is manager"),
         ({"addresses": ("10.1.1.1",)}, "no interface has 192.168.56.10; it has 10.1.1.1"),
         ({"bridge": "172.18.0.0/16"}, "docker_gwbridge is there with 172.18.0.0/16"),
@@ -71,10 +77,14 @@ def plays(folder: Path, name: str, body: str) -> None:
     file.chmod(0o755)
 
 
-def run(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    environment = {"PATH": f"{folder}:{os.environ['PATH']}"}
+def run(
+    script: str, folder: Path, others: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a script with the programs of a folder, and of ``others`` instead of this machine's."""
+    others = os.environ["PATH"] if others is None else others
+    environment = {"PATH": f"{folder}:{others}"}
     return subprocess.run(
-        ("sh", "-c", script), env=environment, capture_output=True, text=True, check=False
+        ("/bin/sh", "-c", script), env=environment, capture_output=True, text=True, check=False
     )
 
 
@@ -86,7 +96,12 @@ def test_the_look_is_read_back(tmp_path: Path) -> None:
     )
     plays(tmp_path, "ip", "echo '1: lo    inet 127.0.0.1/8 scope host lo'")
     plays(tmp_path, "hostname", "echo manager")
-    found = read_found(run(LOOK, tmp_path).stdout, "manager")
+    for name in ("curl", "iptables-save"):
+        plays(tmp_path, name, "")
+    for name in ("id", "sh", "tail", "test"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    said = run(LOOK, tmp_path, others="").stdout
+    found = read_found(said, "manager")
     assert found == Found(
         uid=str(os.getuid()),
         hostname="manager",
@@ -95,6 +110,7 @@ def test_the_look_is_read_back(tmp_path: Path) -> None:
         archive=False,
         bridge="172.19.0.0/16",
         addresses=("127.0.0.1",),
+        missing=("nsenter", "ipvsadm"),
     )
 
 
@@ -170,10 +186,28 @@ def test_a_host_is_reached_as_the_users_ssh_config_says(tmp_path: Path) -> None:
     assert access_from(said_by_ssh(tmp_path), behind, 5000).entry == "127.0.0.1:15000"
 
 
+def test_all_keys_and_lists_of_host_keys_that_are_there_are_used(tmp_path: Path) -> None:
+    for name in ("other", "all"):
+        (tmp_path / name).touch()
+    said = said_by_ssh(
+        tmp_path,
+        identityfile="\nidentityfile ".join(
+            f"{tmp_path}/{name}" for name in ("key", "no", "other")
+        ),
+        globalknownhostsfile=f"{tmp_path}/all",
+    )
+    found = access_from(said, HostSpec(name="manager"), 5000)
+    assert found.identity_files == (tmp_path / "key", tmp_path / "other")
+    assert found.all_known_hosts == (tmp_path / "known", tmp_path / "all")
+
+
 def test_what_a_lab_cannot_use_is_refused(tmp_path: Path) -> None:
     host = HostSpec(name="manager")
     with pytest.raises(UsageError, match="reached through another host"):
         access_from(said_by_ssh(tmp_path, proxyjump="jump"), host, 5000)
+    with pytest.raises(UsageError, match="manager has a HostKeyAlias, web") as caught:
+        access_from(said_by_ssh(tmp_path, hostkeyalias="web"), host, 5000)
+    assert "the host key of 10.0.0.7" in caught.value.details
     with pytest.raises(ProviderFailed, match="there is no key file"):
         access_from(said_by_ssh(tmp_path, identityfile="/nowhere"), host, 5000)
 
@@ -186,8 +220,12 @@ def test_the_provider_is_known_and_an_inventory_fits_no_other() -> None:
         wish.expect_known()
 
 
-def lent(*names: str) -> Inventory:
-    hosts = tuple(HostSpec(name=name) for name in names)
+def lent(*names: str, **worker: object) -> Inventory:
+    """Return an inventory; what is given by name is said of the host worker."""
+    hosts = tuple(
+        HostSpec.model_validate({"name": name, **(worker if name == "worker" else {})})
+        for name in names
+    )
     return Inventory(apiVersion="swarm-ingress-lab/v1", hosts=hosts)
 
 
@@ -207,6 +245,39 @@ def test_wrong_hosts_are_refused_before_anything_is_written_down(
         up(wish, Steps(quiet=True))
     assert lab_names() == ()
     assert not lab_home("mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("worker", "said"),
+    [
+        ({"role": "manager"}, "worker: role is manager in the inventory, worker in the topology"),
+        (
+            {"address": "10.0.0.7"},
+            "worker: address is 10.0.0.7 in the inventory, 192.168.56.11 in the topology",
+        ),
+        ({"sudo": True}, "worker: sudo is true in the inventory, but a lab comes as root"),
+    ],
+)
+def test_an_inventory_that_contradicts_the_topology_is_refused(
+    worker: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError, match="inventory contradicts what a lab needs") as caught:
+        hosts_of(lent("manager", "worker", **worker), TOPOLOGY)
+    assert caught.value.details.startswith(said)
+    assert "manager: " not in caught.value.details
+
+
+def test_an_inventory_may_say_what_the_topology_says() -> None:
+    same = lent("manager", "worker", role="worker", address="192.168.56.11", sudo=False)
+    assert list(hosts_of(same, TOPOLOGY)) == ["manager", "worker"]
+
+
+def test_sudo_for_all_hosts_is_said_of_each() -> None:
+    everywhere = lent("manager", "worker", sudo=False).model_copy(update={"sudo": True})
+    with pytest.raises(UsageError, match="contradicts") as caught:
+        hosts_of(everywhere, TOPOLOGY)
+    assert caught.value.details.startswith("manager: sudo is true")
+    assert "worker" not in caught.value.details
 
 
 def noted(home: LabHome) -> Record:
@@ -248,6 +319,52 @@ def test_hosts_are_given_back_even_if_the_labs_state_cannot_be_read(
         "worker": [script],
     }
     assert not home.path.exists()
+
+
+NOWHERE = CommandResult("", 3, "", "it belongs to a swarm of 10.9.9.9:2377 by now: left alone\n")
+SILENT = NotRunning("worker does not answer ssh", details="No route", hint="invoke lab.reset")
+BUSY = CommandResult("", 1, "", "Cannot connect to the Docker daemon\n")
+
+
+def removed(monkeypatch: pytest.MonkeyPatch, worker: CommandResult | NotRunning) -> None:
+    """Remove a lab of two hosts, the second of which answers so."""
+    home = lab_home("mine")
+    private_dir(home.path)
+    (home.path / "state.json").write_text('{"version": 9}')
+    (home.path / "existing.json").write_text(noted(home).model_dump_json())
+    script = giving_back(Lent(image=True, archive=True, bridge=True), "hello-a", OWN)
+    answers: dict[str, str | CommandResult | Exception] = {"manager": "", "worker": worker}
+    monkeypatch.setattr(existing, "GIVE_BACK_S", 0.0)
+    monkeypatch.setattr(
+        existing, "OpenSshShell", lambda name, _: FakeShell(name, {script: answers[name]})
+    )
+    down("mine", Steps(quiet=True))
+
+
+def test_a_host_of_another_swarm_is_said_and_done_with(
+    dirs: Dirs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    removed(monkeypatch, NOWHERE)
+    said = capsys.readouterr().err
+    assert "worker: it belongs to a swarm of 10.9.9.9:2377 by now: left alone" in said
+    assert "manager" not in said
+    assert not lab_home("mine").path.exists()
+
+
+@pytest.mark.parametrize(
+    ("worker", "said"), [(SILENT, "No route"), (BUSY, "Cannot connect to the Docker daemon")]
+)
+def test_a_host_that_cannot_be_given_back_stays_noted(
+    dirs: Dirs, monkeypatch: pytest.MonkeyPatch, worker: CommandResult | NotRunning, said: str
+) -> None:
+    with pytest.raises(ProviderFailed, match="not all hosts could be given back") as caught:
+        removed(monkeypatch, worker)
+    assert said in caught.value.details
+    assert "manager" not in caught.value.details
+    assert "lab.reset" not in caught.value.details
+    assert "docker info" not in caught.value.details, "the script tells nobody anything"
+    assert caught.value.hint.startswith("invoke lab.down --name mine")
+    assert (lab_home("mine").path / "existing.json").is_file()
 
 
 def test_a_note_that_cannot_be_read_is_said_with_what_to_do(dirs: Dirs) -> None:

@@ -34,8 +34,20 @@ def test_an_ssh_config_is_beside_the_inventory_whatever_the_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = written(tmp_path, "ssh_config: conf/ssh\nhosts: [{name: a}]\n")
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "ssh").touch()
     monkeypatch.chdir("/")
     assert load_inventory(file).ssh_config == str(tmp_path / "conf" / "ssh")
+
+
+def test_an_ssh_config_that_is_not_there_is_told(tmp_path: Path) -> None:
+    file = written(tmp_path, "ssh_config: ./ssh_confg\nhosts: [{name: a}]\n")
+    with pytest.raises(TopologyInvalid, match="names an ssh_config that is not there") as caught:
+        load_inventory(file)
+    assert str(file) in caught.value.brief
+    assert caught.value.details == (
+        f"ssh_config: ./ssh_confg is {tmp_path}/ssh_confg: no such file"
+    )
 
 
 @pytest.mark.parametrize(

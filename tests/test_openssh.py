@@ -38,6 +38,16 @@ def test_a_connection_that_fails_is_no_result(plays_ssh: Callable[[str], OpenSsh
     assert "Connection refused" in caught.value.details
 
 
+def test_a_host_that_is_no_machine_of_ours_is_told_of_with_advice_for_it(
+    plays_ssh: Callable[[str], OpenSshShell],
+) -> None:
+    shell = plays_ssh("echo 'Host key verification failed.' >&2; exit 255")
+    with pytest.raises(NotRunning, match="worker: the host key is not known") as caught:
+        replace(shell, by_hand="ssh ops@web1").run("echo a\necho b")
+    assert caught.value.details == "Host key verification failed."
+    assert caught.value.hint.startswith("ssh ops@web1   (compare the key")
+
+
 def test_a_connection_that_breaks_is_no_result(plays_ssh: Callable[[str], OpenSshShell]) -> None:
     shell = plays_ssh("echo half an answer")
     with pytest.raises(NotRunning, match="connection to worker broke"):

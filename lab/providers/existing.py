@@ -6,33 +6,25 @@ left as it was found. What was there before is noted before anything is changed.
 
 import shlex
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from lab.access import Access, close_connections, render_ssh_config
-from lab.errors import CommandFailed, Conflict, LabError, ProviderFailed, UsageError
-from lab.home import LabHome, LabState
+from lab.access import close_connections, render_ssh_config
+from lab.errors import CommandFailed, LabError, NotRunning, ProviderFailed
+from lab.home import LabHome, LabState, lab_home
 from lab.image.recipe import NODE_TEST_ARCHIVE
 from lab.image.store import ensure_image
-from lab.inventory import HostSpec, Inventory
 from lab.openssh import OpenSshShell
 from lab.parallel import on_all
 from lab.paths import private_dir, write_private
-from lab.process import find_program, missing, run
+from lab.process import find_program, last_lines, missing, run
 from lab.providers import Machines, MachineState
-from lab.providers.existing_hosts import (
-    LOOK,
-    Found,
-    Lent,
-    Record,
-    access_from,
-    giving_back,
-    objection,
-    read_found,
-)
+from lab.providers.existing_hosts import LEFT_ALONE, Lent, Record, giving_back
+from lab.providers.existing_look import access_to, look_at, look_first
 from lab.providers.noted import read_noted
 from lab.settings import pace
-from lab.shell import succeed
+from lab.shell import CommandResult, succeed
 from lab.steps import Steps
 from lab.topology import Topology
 from lab.wait import wait_until
@@ -40,6 +32,15 @@ from lab.wait import wait_until
 PROGRAMS = ("ssh", "scp")
 CONNECT_S = 3.0
 GIVE_BACK_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What came of giving a host back; ``done`` if there is nothing more to do on it."""
+
+    name: str
+    said: str
+    done: bool
 
 
 class ExistingProvider:
@@ -51,15 +52,23 @@ class ExistingProvider:
     def preflight(self, topology: Topology, lab: LabState | None = None) -> None:
         """Raise for what is missing.
 
+        The hosts are looked at here, so that nothing is written down for hosts that cannot be
+        lent. A lab that has them is not in its own way: it gives them back first.
+
         Raises:
             PreflightFailed: A program is not installed.
             UsageError: The hosts are not named, or are not the topology's nodes.
+            Conflict: A host cannot be lent.
+            NotRunning: A host does not let us in.
         """
         for program in PROGRAMS:
             if find_program(program) is None:
                 raise missing(program)
-        if lab is not None:
-            _hosts(lab.inventory, topology)
+        if lab is None:
+            return
+        access = access_to(lab.inventory, topology)
+        if lab.inventory is not None and _load(lab_home(lab.name)) is None:
+            look_first(access, lab.inventory, topology)
 
     def prepare(self, steps: Steps) -> None:
         """Build the image: its archive of node-test is what the hosts get."""
@@ -71,15 +80,14 @@ class ExistingProvider:
         Raises:
             Conflict: A host belongs to a swarm, or is not what the topology says.
         """
-        access = _access(home.load().inventory, topology)
-        image = ensure_image(steps)
+        inventory = home.load().inventory
+        access = access_to(inventory, topology)
         private_dir(home.runtime)
         write_private(home.ssh_config, render_ssh_config(access, home.runtime, pace()))
         names = ", ".join(access)
-        if _load(home) is None:
+        if inventory is not None and _load(home) is None:
             with steps.step(f"Looking at {len(access)} hosts: {names}"):
-                found = dict(zip(access, on_all(tuple(access), _looker(home)), strict=True))
-                _refuse(found, topology)
+                found = look_at(inventory, topology, home.ssh_config)
             lent = {name: Lent.of(one) for name, one in found.items()}
             record = Record(
                 access=access,
@@ -88,12 +96,15 @@ class ExistingProvider:
                 addresses=tuple(str(node.address) for node in topology.nodes),
             )
             _save(home, record)
+        image = ensure_image(steps)  # after the look: it may take minutes
         with steps.step(f"Copying node-test to {names}"):
             on_all(tuple(access), lambda name: _hand_over(home, name, image.path))
         return Machines(access, pace(), f"existing hosts: {names}")
 
     def destroy(self, home: LabHome) -> None:
         """Give the hosts back: out of the lab's swarm, without what the lab made there.
+
+        One that has gone to another swarm is left alone, which is said, and is done with.
 
         Raises:
             ProviderFailed: A host could not be given back; the next call tries again.
@@ -103,24 +114,13 @@ class ExistingProvider:
             return
         private_dir(home.runtime)
         write_private(home.ssh_config, render_ssh_config(record.access, home.runtime, pace()))
-
-        def give_back(name: str) -> str:
-            script = giving_back(record.lent[name], record.service, record.addresses)
-            try:
-                wait_until(
-                    lambda: succeed(OpenSshShell(name, home.ssh_config), script),
-                    lambda _: True,
-                    what=f"{name} to be as it was",
-                    timeout_s=GIVE_BACK_S * pace(),
-                    every_s=1,
-                )
-            except LabError as error:
-                return f"{name}: {error.details or error.brief}"
-            return ""
-
-        failed = [said for said in on_all(tuple(record.lent), give_back) if said]
+        ended = on_all(tuple(record.lent), lambda name: _give_back(home, record, name))
         close_connections(home.ssh_config, home.runtime)
-        if failed:
+        steps = Steps()
+        for one in ended:
+            if one.done and one.said:
+                steps.note(f"{one.name}: {one.said}")
+        if failed := [f"{one.name}: {one.said}" for one in ended if not one.done]:
             raise ProviderFailed(
                 "not all hosts could be given back",
                 details="\n".join(failed),
@@ -143,55 +143,33 @@ class ExistingProvider:
         return None
 
 
-def _hosts(inventory: Inventory | None, topology: Topology) -> dict[str, HostSpec]:
-    """Return the host of every node, in the topology's order."""
-    if inventory is None:
-        raise UsageError("--provider existing needs to know the hosts", hint="--inventory FILE")
-    hosts = {host.name: host for host in inventory.hosts}
-    wanted = [node.name for node in topology.nodes]
-    if sorted(hosts) != sorted(wanted):
-        raise UsageError(
-            "the inventory's hosts are not the topology's nodes",
-            details=f"hosts: {', '.join(hosts)}; nodes: {', '.join(wanted)}",
-            hint="the same names in both",
-        )
-    return {name: hosts[name] for name in wanted}
+def _give_back(home: LabHome, record: Record, name: str) -> _Ended:
+    """Give one host back, trying for some time: its Docker may be busy or starting."""
+    shell = OpenSshShell(name, home.ssh_config)
+    script = giving_back(record.lent[name], record.service, record.addresses)
 
-
-def _access(inventory: Inventory | None, topology: Topology) -> dict[str, Access]:
-    """Return how every node of the topology is reached, by the user's own ssh_config."""
-    hosts = _hosts(inventory, topology)
-    config = ("-F", inventory.ssh_config) if inventory and inventory.ssh_config else ()
-    port = topology.service.published_port
-
-    def reach(host: HostSpec) -> Access:
-        return access_from(
-            run(("ssh", *config, "-G", host.target), timeout_s=10).stdout, host, port
+    def attempt() -> CommandResult:
+        try:
+            done = shell.run(script)
+        except NotRunning as error:  # its advice is for a lab that goes on
+            raise NotRunning(error.brief, details=error.details) from error
+        if done.exit_code in (0, LEFT_ALONE):
+            return done
+        raise CommandFailed(
+            f"exit code {done.exit_code}", details=last_lines(done.stderr or done.stdout, 3)
         )
 
-    return {name: reach(host) for name, host in hosts.items()}
-
-
-def _looker(home: LabHome) -> Callable[[str], Found]:
-    def look(name: str) -> Found:
-        done = OpenSshShell(name, home.ssh_config).run(LOOK, timeout_s=30 * pace())
-        return read_found(done.stdout, name)
-
-    return look
-
-
-def _refuse(found: Mapping[str, Found], topology: Topology) -> None:
-    said = [
-        f"{node.name}: {why}"
-        for node in topology.nodes
-        if (why := objection(found[node.name], node, topology))
-    ]
-    if said:
-        raise Conflict(
-            "these hosts cannot be lent to a lab; nothing was changed",
-            details="\n".join(said),
-            hint="other hosts, or what is said above",
+    try:
+        done = wait_until(
+            attempt,
+            lambda _: True,
+            what=f"{name} to be as it was",
+            timeout_s=GIVE_BACK_S * pace(),
+            every_s=1,
         )
+    except LabError as error:
+        return _Ended(name, error.details or error.brief, done=False)
+    return _Ended(name, last_lines(done.stderr, 1) if done.exit_code else "", done=True)
 
 
 def _hand_over(home: LabHome, name: str, image: Path) -> None:

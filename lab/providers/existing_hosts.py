@@ -17,11 +17,24 @@ from lab.topology import NodeSpec, Topology
 
 BRIDGE = "docker_gwbridge"
 IMAGE = "node-test"
+PACKAGE_OF = {
+    "curl": "curl",
+    "nsenter": "util-linux",
+    "iptables-save": "iptables",
+    "ip": "iproute2",
+    "ipvsadm": "ipvsadm",
+}
+"""Debian's package of each program that the lab and its checks start on a host."""
+
 LOOK = f"""\
 there() {{ "$@" >/dev/null 2>&1 && echo there || echo absent; }}
 echo "uid $(id -u)"
 echo "hostname $(hostname)"
 echo "swarm $(docker info --format '{{{{.Swarm.LocalNodeState}}}}' 2>&1 | tail -n 1)"
+tools=; for tool in {" ".join(PACKAGE_OF)}; do
+    command -v $tool >/dev/null || tools="$tools $tool"
+done
+echo "missing$tools"
 echo "image $(there docker image inspect {IMAGE})"
 echo "archive $(there test -e {NODE_TEST_ARCHIVE})"
 form='{{{{range .IPAM.Config}}}}{{{{.Subnet}}}}{{{{end}}}}'
@@ -30,10 +43,16 @@ echo "addresses $(ip -o -4 addr show | while read -r _ _ _ a _; do printf '%s ' 
 """
 """Changes nothing; one line for each thing."""
 
+LEFT_ALONE = 3
+"""The exit code of ``giving_back`` where nothing was done: the host is somebody else's by now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A host before anything is changed. ``bridge`` is docker_gwbridge's subnet, or empty."""
+    """A host before anything is changed.
+
+    ``bridge`` is docker_gwbridge's subnet, or empty; ``missing`` are the programs it lacks.
+    """
 
     uid: str
     hostname: str
@@ -42,6 +61,7 @@ class Found:
     archive: bool
     bridge: str
     addresses: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
 
 class Lent(BaseModel):
@@ -91,6 +111,7 @@ def read_found(text: str, name: str) -> Found:
             archive=said["archive"] == "there",
             bridge=said["bridge"],
             addresses=tuple(said["addresses"].split()),
+            missing=tuple(said["missing"].split()),
         )
     except KeyError as error:
         raise UnreadableOutput(
@@ -106,6 +127,9 @@ def objection(found: Found, node: NodeSpec, topology: Topology) -> str:
         if found.swarm in ("active", "pending", "locked", "error"):
             return f"it belongs to a swarm already ({found.swarm})"
         return f"Docker does not answer: {found.swarm}"
+    if found.missing:
+        packages = " ".join(dict.fromkeys(PACKAGE_OF.get(one, one) for one in found.missing))
+        return f"it lacks {', '.join(found.missing)}: apt-get install {packages}"
     if found.hostname != node.name:
         return f"its hostname is {found.hostname}, the node's name is {node.name}"
     if str(node.address) not in found.addresses:
@@ -131,7 +155,8 @@ def giving_back(lent: Lent, service: str, addresses: Sequence[str]) -> str:
         "set -e",
         f"for manager in $(docker info --format '{form}'); do",
         f'    case {ours} in *" ${{manager%:*}} "*) ;; *)',
-        '        echo "it belongs to a swarm of $manager by now: left alone" >&2; exit 3 ;;',
+        '        echo "it belongs to a swarm of $manager by now: left alone" >&2; '
+        f"exit {LEFT_ALONE} ;;",
         "    esac",
         "done",
         "state=$(docker info --format '{{.Swarm.LocalNodeState}}')",
@@ -152,7 +177,7 @@ def access_from(said: str, host: HostSpec, port: int) -> Access:
     """Return how a host is reached, from what ``ssh -G`` says of it (ssh(1)).
 
     Raises:
-        UsageError: It is reached through another host.
+        UsageError: It is reached through another host, or its key is listed under another name.
         ProviderFailed: There is no key file, or no list of host keys.
     """
     values: dict[str, list[str]] = {}
@@ -165,25 +190,38 @@ def access_from(said: str, host: HostSpec, port: int) -> Access:
             details="a lab keeps connections of its own, directly",
             hint="lab.diagnose --inventory looks at such hosts",
         )
-    known = [path for line in values.get("userknownhostsfile", []) for path in line.split()]
     name = values["hostname"][0]
+    if alias := values.get("hostkeyalias"):
+        raise UsageError(
+            f"{host.name} has a HostKeyAlias, {alias[0]}",
+            details=f"a lab looks for the host key of {name}, under that very name",
+            hint=f"without HostKeyAlias, and with the key of {name} in the list of host keys",
+        )
+    lists = (*values.get("userknownhostsfile", []), *values.get("globalknownhostsfile", []))
+    known = _there(
+        [path for line in lists for path in line.split()], host.name, "list of host keys"
+    )
+    keys = _there(values.get("identityfile", []), host.name, "key file")
     return Access(
         host=name,
         port=int(values["port"][0]),
         user=values["user"][0],
-        identity_file=_first(values.get("identityfile", []), host.name, "key file"),
-        known_hosts=_first(known, host.name, "list of host keys"),
+        identity_file=keys[0],
+        known_hosts=known[0],
         entry=host.entry or f"{name}:{port}",
+        further_identity_files=keys[1:],
+        further_known_hosts=known[1:],
     )
 
 
-def _first(paths: Sequence[str], host: str, what: str) -> Path:
-    found = [user_path(path) for path in paths]
-    there = next((path for path in found if path.is_file()), None)
-    if there is None:
+def _there(paths: Sequence[str], host: str, what: str) -> tuple[Path, ...]:
+    """Return those that are files: ssh passes over the others."""
+    wanted = [user_path(path) for path in paths]
+    found = tuple(path for path in wanted if path.is_file())
+    if not found:
         raise ProviderFailed(
             f"{host}: there is no {what}",
-            details=f"looked for {', '.join(map(str, found)) or 'none'}",
+            details=f"looked for {', '.join(map(str, wanted)) or 'none'}",
             hint="IdentityFile and UserKnownHostsFile in the ssh_config",
         )
-    return there
+    return found

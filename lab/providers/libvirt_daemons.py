@@ -3,12 +3,13 @@
 import shutil
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lab.errors import CommandFailed, Conflict, PreflightFailed
 from lab.paths import private_dir, state_dir, write_private
 from lab.process import ProcessId, end, find_program, identify, is_alive, missing, run
 from lab.providers.libvirt import POOL, URI, active_pools, virsh
+from lab.providers.noted import read_noted
 from lab.steps import Steps
 from lab.wait import wait_until
 
@@ -50,6 +51,7 @@ def stop(steps: Steps) -> bool:
 
     Raises:
         Conflict: Machines run.
+        LabError: What was started was noted, and the note cannot be read.
     """
     started = _started()
     alive = [p for p in (ProcessId(*pair) for pair in started.processes.values()) if is_alive(p)]
@@ -120,10 +122,14 @@ def _answers() -> bool:
 
 
 def _started() -> Started:
-    try:
-        return Started.model_validate_json((_directory() / "started.json").read_bytes())
-    except (OSError, ValidationError):
-        return Started()
+    file = _directory() / "started.json"
+    found = read_noted(
+        file,
+        Started,
+        what="What was noted of libvirt's daemons, which were started here,",
+        hint=f"pgrep -a 'virtlogd|libvirtd', then kill those that shall end; then: rm {file}",
+    )
+    return found or Started()
 
 
 def _save(started: Started) -> None:

@@ -72,12 +72,22 @@ class AddedBox:
 
 def added() -> tuple[AddedBox, ...]:
     """Return our boxes that Vagrant has, the newest first."""
-    name = settings().own_box.replace("/", "-VAGRANTSLASH-")
     found = []
-    for file in (vagrant_home() / "boxes" / name).glob("*/**/lab.json"):
+    for file in _directory().glob("*/**/lab.json"):
         with suppress(OSError, ValidationError):
             found.append(AddedBox(file.parent, About.model_validate_json(file.read_bytes())))
     return tuple(sorted(found, key=lambda box: box.version, reverse=True))
+
+
+def _directory() -> Path:
+    return vagrant_home() / "boxes" / settings().own_box.replace("/", "-VAGRANTSLASH-")
+
+
+def _versions() -> frozenset[str]:
+    """Return the version of every box of ours, also of those that are damaged."""
+    directory = _directory()
+    files = directory.glob("*/**/lab.json")
+    return frozenset(file.relative_to(directory).parts[0] for file in files)
 
 
 def current_key(image: Image) -> str:
@@ -124,11 +134,12 @@ def remove(steps: Steps, *, keep: str = "") -> None:
         disks, used = libvirt.box_disks(name), libvirt.used_disks()
     except (CommandFailed, PreflightFailed):  # no libvirt, no machines
         disks, used = {}, frozenset[str]()
-    for version in sorted({*(box.version for box in added()), *disks} - {keep}):
+    there = _versions()
+    for version in sorted({*there, *disks} - {keep}):
         if disks.get(version) in used:
             steps.note(f"box {name} {version} stays: machines are over its disk")
             continue
-        if any(box.version == version for box in added()):
+        if version in there:
             _vagrant(
                 *("box", "remove", name, "--provider", "libvirt", "--box-version", version),
                 "--force",

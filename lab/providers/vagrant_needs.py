@@ -28,6 +28,7 @@ HOST_ONLY = IPv4Network("192.168.56.0/21")
 """VirtualBox lets nobody else have a host-only network (its manual, 6.7, since 6.1.28)."""
 
 NETWORKS_CONF = Path("/etc/vbox/networks.conf")
+NOWHERE = IPv4Network("0.0.0.0/32")
 
 
 def needs(topology: Topology, *, lab_prefix: str = "") -> Iterator[Need]:
@@ -190,27 +191,53 @@ def _is(network: str, lab_prefix: str) -> bool:
 
 
 def _network(word: str) -> IPv4Network:
-    """Return the network of a route; one that overlaps nothing for ``default`` and the like."""
+    """Return the network a word names; one that overlaps nothing for ``default`` and the like."""
     try:
         return IPv4Network(word, strict=False)
     except ValueError:
-        return IPv4Network("0.0.0.0/32")
+        return NOWHERE
 
 
 def _of_virtualbox(topology: Topology) -> Iterator[Need]:
     yield _program("VBoxManage", "install VirtualBox: https://www.virtualbox.org/wiki/Downloads")
-    what, subnet = "host-only network", topology.link.subnet
-    if subnet.subnet_of(HOST_ONLY) or NETWORKS_CONF.exists():
-        yield Need(what, "ok", str(subnet))
-    else:
-        yield Need(
-            what,
-            "bad",
-            f"{subnet}: VirtualBox allows networks inside {HOST_ONLY} only",
-            f"echo '* {subnet}' | sudo tee {NETWORKS_CONF}",
-        )
+    yield _host_only(topology.link.subnet)
     yield Need(
         "NAT network",
         "ok",
         "every guest gets the same address on its first NIC; swarm uses the host-only network",
     )
+
+
+def _host_only(subnet: IPv4Network) -> Need:
+    """See whether VirtualBox allows the lab's network; its file replaces the built-in range."""
+    what = "host-only network"
+    try:
+        allowed = allowed_networks(NETWORKS_CONF.read_text(errors="replace"))
+    except FileNotFoundError:
+        if subnet.subnet_of(HOST_ONLY):
+            return Need(what, "ok", str(subnet))
+        seen = f"{subnet}: VirtualBox allows networks inside {HOST_ONLY} only"
+        line = f"* {HOST_ONLY} {subnet}"  # the usual one stays allowed for other machines
+        directory = NETWORKS_CONF.parent
+        fix = f"sudo mkdir -p {directory}; echo '{line}' | sudo tee {NETWORKS_CONF}"
+        return Need(what, "bad", seen, fix)
+    except OSError as error:
+        return Need(what, "warning", f"{NETWORKS_CONF} cannot be read: {error.strerror}")
+    if any(subnet.subnet_of(network) for network in allowed):
+        return Need(what, "ok", f"{subnet}, by {NETWORKS_CONF}")
+    names = ", ".join(map(str, allowed)) or "no IPv4 network"
+    seen = f"{subnet}: {NETWORKS_CONF} allows {names}"
+    return Need(what, "bad", seen, f"echo '* {subnet}' | sudo tee -a {NETWORKS_CONF}")
+
+
+def allowed_networks(text: str) -> tuple[IPv4Network, ...]:
+    """Read which IPv4 networks VirtualBox's ``networks.conf`` allows (its manual, 6.7).
+
+    ``* 10.0.0.0/8 192.168.0.0/16`` is a line of it. Lines without a star are comments, other words
+    are IPv6.
+    """
+    words = [
+        word for line in text.splitlines() if line.strip()[:1] == "*" for word in line.split()
+    ]
+    found = (_network(word.removeprefix("*")) for word in words)
+    return tuple(network for network in found if network != NOWHERE)

@@ -137,8 +137,13 @@ def own_box(version: str) -> dict[str, str]:
 
 
 def base_environment() -> dict[str, str]:
-    """Return the environment of a Vagrant that asks nobody whether there is a newer one."""
-    return dict(os.environ) | {"VAGRANT_CWD": str(ROOT), "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    """Return the environment of a Vagrant that asks nobody whether there is a newer one.
+
+    Vagrant reads the Vagrantfile for every command. With ``LAB_BOX`` it looks for none of our
+    boxes, and so lets one be added that is missing and one be removed that is damaged.
+    """
+    fixed = {"VAGRANT_CWD": str(ROOT), "VAGRANT_CHECKPOINT_DISABLE": "1", "LAB_BOX": "public"}
+    return dict(os.environ) | fixed
 
 
 def vagrant_home(env: Mapping[str, str] = os.environ) -> Path:

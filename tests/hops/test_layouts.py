@@ -26,9 +26,22 @@ def test_known_engines(version: str, *, known: bool) -> None:
     assert is_known(version) is known
 
 
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [
+        ("dev", "engine dev has no number"),
+        ("19.03.15", "engine 19.03.15 is older than 20.10"),
+        ("29.8.0", "engine 29.8.0 is newer than 29.7"),
+    ],
+)
+def test_every_other_layout_is_unknown_alike(version: str, why: str) -> None:
+    assert unknown_layouts([("a", version), ("b", "28.5.2")]) == {
+        f"{check}@a": f"unknown layout: {why}" for check in OF_THE_LAYOUT
+    }
+
+
 def test_what_has_no_number_is_no_newer_one() -> None:
     assert series("dev") == (0, 0)
-    assert unknown_layouts([("a", "dev"), ("b", "28.5.2")]) == {}
 
 
 def test_a_newer_layout_is_unknown_and_not_broken() -> None:

@@ -151,6 +151,17 @@ def test_all_of_them_can_be_removed(stand_ins: StandIns, steps: Steps) -> None:
     assert stand_ins.known("volumes") == ["mine.img"]
 
 
+@pytest.mark.parametrize("content", ["", "{", "{}", "[]"])
+def test_one_that_is_damaged_goes_too(stand_ins: StandIns, steps: Steps, content: str) -> None:
+    old_box(stand_ins)
+    (file,) = stand_ins.directory.glob("vagrant.d/boxes/*/20251122.101530/libvirt/lab.json")
+    file.write_text(content)
+    assert boxes.added() == ()
+    boxes.remove(steps)
+    assert not file.exists()
+    assert stand_ins.known("volumes") == ["mine.img"]
+
+
 def test_boxes_are_managed_where_there_is_no_libvirt(stand_ins: StandIns, steps: Steps) -> None:
     stand_ins.without("virsh")
     box = boxes.ensure_box(steps)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import Conflict, NotReady, PreflightFailed
+from lab.errors import Conflict, LabError, NotReady, PreflightFailed
 from lab.paths import state_dir
 from lab.process import ProcessId, end, identify, is_alive
 from lab.providers import libvirt_daemons as daemons
@@ -128,6 +128,22 @@ def test_a_libvirt_that_never_answers_can_be_stopped(
     both = started()
     assert daemons.stop(steps)
     assert not any(is_alive(process) for process in both)
+
+
+def test_a_note_that_cannot_be_read_is_not_forgotten(machine: StandIns, steps: Steps) -> None:
+    daemons.start(steps)
+    both = started()
+    file = state_dir() / ".libvirt" / "started.json"
+    note = file.read_text()
+    file.write_text(note[:20])
+    for _ in range(2):
+        with pytest.raises(LabError, match=r"libvirt's daemons.* cannot be read") as caught:
+            daemons.stop(steps)
+        assert caught.value.hint.endswith(f"rm {file}")
+    assert file.read_text() == note[:20]
+    assert all(is_alive(process) for process in both)
+    file.write_text(note)
+    assert daemons.stop(steps)
 
 
 def test_a_number_that_belongs_to_somebody_else_by_now_is_left_alone(steps: Steps) -> None:

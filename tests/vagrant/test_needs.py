@@ -172,10 +172,17 @@ def test_a_labs_own_network_is_in_nobodys_way(stand_ins: StandIns, article: Topo
 @pytest.mark.parametrize(
     ("subnet", "conf", "verdict"),
     [
-        ("192.168.56.0/24", False, "ok"),
-        ("192.168.63.0/24", False, "ok"),
-        ("10.9.0.0/24", False, "bad"),
-        ("10.9.0.0/24", True, "ok"),
+        ("192.168.56.0/24", None, "ok"),
+        ("192.168.63.0/24", None, "ok"),
+        ("10.9.0.0/24", None, "bad"),
+        ("10.9.0.0/24", "# mine\n* 192.168.56.0/21 10.0.0.0/8\n* fd00::/8\n", "ok"),
+        ("10.9.0.0/24", "* 0.0.0.0/0 ::/0\n", "ok"),
+        ("10.9.0.0/24", "*10.9.0.0/16\n", "ok"),
+        ("10.9.0.0/24", "* 10.8.0.0/24\n", "bad"),
+        ("10.9.0.0/24", "# * 10.9.0.0/24\n", "bad"),
+        ("10.9.0.0/24", "* ten\n", "bad"),
+        ("192.168.56.0/24", "* 10.9.0.0/24\n", "bad"),
+        ("192.168.56.0/24", "", "bad"),
     ],
 )
 def test_virtualbox_has_its_range(
@@ -185,18 +192,33 @@ def test_virtualbox_has_its_range(
     monkeypatch: pytest.MonkeyPatch,
     *,
     subnet: str,
-    conf: bool,
+    conf: str | None,
     verdict: str,
 ) -> None:
+    file = tmp_path / "networks.conf"
+    if conf is not None:
+        file.write_text(conf)
     monkeypatch.setenv("VAGRANT_DEFAULT_PROVIDER", "virtualbox")
-    monkeypatch.setattr(
-        "lab.providers.vagrant_needs.NETWORKS_CONF", tmp_path if conf else tmp_path / "none"
-    )
+    monkeypatch.setattr("lab.providers.vagrant_needs.NETWORKS_CONF", file)
     seen = found(linked(article, subnet))
     assert seen["VBoxManage"].verdict == "bad"
-    assert seen["host-only network"].verdict == verdict
+    need = seen["host-only network"]
+    assert need.verdict == verdict
+    if verdict == "bad" and conf is None:
+        assert need.fix.endswith(f"echo '* 192.168.56.0/21 {subnet}' | sudo tee {file}")
+    elif verdict == "bad":
+        assert need.fix == f"echo '* {subnet}' | sudo tee -a {file}"
     assert "same address" in seen["NAT network"].seen
     assert "virsh" not in seen
+
+
+def test_a_range_that_nobody_may_read_is_no_obstacle(
+    stand_ins: StandIns, article: Topology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAGRANT_DEFAULT_PROVIDER", "virtualbox")
+    monkeypatch.setattr("lab.providers.vagrant_needs.NETWORKS_CONF", tmp_path)
+    need = found(article)["host-only network"]
+    assert (need.verdict, need.seen) == ("warning", f"{tmp_path} cannot be read: Is a directory")
 
 
 def test_a_wrong_word_ends_the_look(

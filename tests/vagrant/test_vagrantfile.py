@@ -3,7 +3,6 @@
 import json
 import re
 import stat
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from tests.vagrant.vagrantfile import (
     needs_vagrant,
     place,
     ruby,
+    vagrant,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -180,78 +180,6 @@ def test_without_our_box_the_public_one_stands_in(here: Place) -> None:
 
 @needs_ruby
 @pytest.mark.parametrize(
-    ("variables", "said"),
-    [
-        ({"LAB_BOX": "own"}, "swarm-ingress-lab/node is not added. Try: invoke lab.box"),
-        ({"LAB_BOX": "debian/sid"}, "LAB_BOX is debian/sid: expected own or public"),
-        ({"LAB_BOX": "own", "LAB_BOX_VERSION": "1"}, "is not added"),
-        ({"LAB_ACCEL": "xen"}, "LAB_ACCEL is xen: expected kvm or tcg"),
-        ({"LAB_TOPOLOGY": "nowhere"}, "There is no topology file"),
-        ({"LAB_TOPOLOGY": "./nowhere.yaml"}, "There is no topology file ./nowhere.yaml"),
-        ({"LAB_TOPOLOGY": str(ROOT / "README.md")}, "README.md is not YAML"),
-    ],
-)
-def test_what_cannot_be_is_said_in_one_line(
-    variables: dict[str, str], said: str, here: Place
-) -> None:
-    done = evaluate(here.environment(**variables))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-@needs_ruby
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("", "is no topology: expected apiVersion: swarm-ingress-lab/v1"),
-        ("apiVersion: v2\n", "is no topology: expected apiVersion: swarm-ingress-lab/v1"),
-        ("- [", "is not YAML"),
-        ("a: &x 1\nb: *x\n", "is not YAML"),
-    ],
-)
-def test_a_file_that_is_no_topology_is_said_to_be_none(
-    content: str, said: str, here: Place, tmp_path: Path
-) -> None:
-    file = tmp_path / "mine.yaml"
-    file.write_text(content)
-    done = evaluate(here.environment(LAB_TOPOLOGY=str(file)))
-    assert done.returncode == 1
-    assert said in done.stderr
-
-
-@needs_ruby
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        (
-            "memory_mib: 1024",
-            "memory: 1024",
-            "a node: expected name, role, address, memory_mib, found name, role, address, memory.",
-        ),
-        ("    memory_mib: 1024\n", "", "found name, role, address."),
-        ("nodes:", "machines:", "nodes: expected a list of nodes, found nothing."),
-        ("role: manager", "role: worker", "nodes: expected one with role manager, found none."),
-        ("  subnet: 192.168.56.0/24", "  net: 192.168.56.0/24", "link: expected a subnet"),
-    ],
-)
-def test_a_mistake_in_a_topology_is_said_in_one_line(
-    old: str, new: str, said: str, here: Place, tmp_path: Path
-) -> None:
-    file = tmp_path / "mine.yaml"
-    text = default_topology_path().read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
-    done = evaluate(here.environment(LAB_TOPOLOGY=str(file)))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert f"{file}: " in done.stderr
-    assert said in done.stderr
-    assert f"Try: invoke lab.up --provider vagrant --topology {file}" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-@needs_ruby
-@pytest.mark.parametrize(
     ("provider", "variables", "said"),
     [
         ("docker", {}, "libvirt or virtualbox, not on docker. Try: vagrant up --provider libvirt"),
@@ -280,12 +208,6 @@ def test_a_key_is_made_once_and_is_private(here: Place) -> None:
     assert "PRIVATE KEY" in before
     ruby("Lab.new(ARGV[0]).key", here.environment())
     assert key.read_text() == before
-
-
-def vagrant(*words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ("vagrant", *words), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
-    )
 
 
 def stand_in(directory: Path, name: str, says: str) -> str:
@@ -329,3 +251,14 @@ def test_every_command_of_the_guide_is_typed_by_the_live_test() -> None:
     assert len(commands) > 10
     for command in commands:
         assert command in live or command.startswith("sudo apt-get install "), command
+
+
+def test_a_checkout_on_windows_keeps_the_ends_of_lines() -> None:
+    """A carriage return in provision.sh is a word too many on the machine it runs on."""
+    assert "* text=auto eol=lf" in (ROOT / ".gitattributes").read_text().splitlines()
+
+
+def test_what_needs_vagrant_is_tested_where_vagrant_is() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\ntest-vagrant:")[2].partition("\n\n")[0]
+    assert "pytest tests/vagrant\n" in recipe
+    assert "tests/live/test_vagrant.py" in recipe

@@ -72,3 +72,10 @@ def evaluate(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Evaluate the Vagrantfile; the output is what it configures, see recorder.rb."""
     words = ("ruby", str(RECORDER), str(ROOT / "Vagrantfile"))
     return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=30)
+
+
+def vagrant(*words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run Vagrant itself in our directory."""
+    return subprocess.run(
+        ("vagrant", *words), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )

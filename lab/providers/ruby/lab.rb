@@ -13,6 +13,7 @@ class Lab
   class Refusal < StandardError; end
 
   API_VERSION = "swarm-ingress-lab/v1"
+  BOX_SAYS = %w[version kernel_arguments emulated_cpu].freeze
   PROVIDERS = %i[libvirt virtualbox].freeze
 
   # One machine. Its address is the one on the private link.
@@ -63,11 +64,17 @@ class Lab
 
     FileUtils.mkdir_p(File.dirname(file), mode: 0o700)
     words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "swarm-ingress-lab", "-f", file]
-    system(*words) ? file : refuse("ssh-keygen could not make #{file}")
+    made = system(*words)
+    refuse("ssh-keygen is not installed. Try: install OpenSSH's client") if made.nil?
+    made ? file : refuse("ssh-keygen could not make #{file}")
+  rescue SystemCallError => error
+    refuse("The key #{file} cannot be made: #{error.message}. Try: VAGRANT_DOTFILE_PATH=DIRECTORY")
   end
 
   def public_key
     File.read("#{key}.pub").split[0, 2].join(" ")
+  rescue SystemCallError => error
+    refuse("The public key cannot be read: #{error.message}. Try: ssh-keygen -y -f #{key} > #{key}.pub")
   end
 
   # Who a node is, as words of the kernel's command line: lab/image/box/env reads them.
@@ -115,6 +122,8 @@ class Lab
     refuse("#{file} is no topology: expected apiVersion: #{API_VERSION}")
   rescue Psych::Exception => error
     refuse("#{file} is not YAML: #{error.message}")
+  rescue SystemCallError => error
+    refuse("The topology file #{file} cannot be read: #{error.message}")
   end
 
   def topology_file
@@ -128,11 +137,18 @@ class Lab
     rows, link = topology.values_at("nodes", "link")
     wanted = Node.members.map(&:to_s)
     mistake("link", "a subnet", link) unless link.is_a?(Hash) && link["subnet"].is_a?(String)
+    mistake("link.subnet", "a network such as 192.168.56.0/24", link["subnet"]) unless subnet?(link["subnet"])
     mistake("nodes", "a list of nodes", rows) unless rows.is_a?(Array) && rows.all?(Hash)
     wrong = rows.find { |row| row.keys.map(&:to_s).sort != wanted.sort }
     mistake("a node", wanted.join(", "), wrong.keys.join(", ")) if wrong
     mistake("nodes", "one with role manager", "none") unless rows.any? { |row| row["role"] == "manager" }
     rows.map { |row| Node.new(**row.transform_keys(&:to_sym)) }
+  end
+
+  def subnet?(text)
+    text.match?(%r{\A[\d.]+/\d{1,2}\z}) && IPAddr.new(text).ipv4?
+  rescue IPAddr::Error
+    false
   end
 
   def mistake(where, wanted, found)
@@ -152,11 +168,26 @@ class Lab
     refuse("The box #{settings.fetch('own_box')} is not added. Try: invoke lab.box")
   end
 
+  # Only the version that is asked for is looked at: another one may be damaged.
   def added(boxes)
     name = settings.fetch("own_box").sub("/", "-VAGRANTSLASH-")
-    files = Dir.glob(File.join(boxes, name, "*", "**", "lab.json"))
-    found = files.map { |file| JSON.parse(File.read(file)).merge("directory" => File.dirname(file)) }
-    wanted = given("LAB_BOX_VERSION")
-    wanted ? found.select { |box| box["version"] == wanted } : found
+    version = given("LAB_BOX_VERSION") || "*"
+    Dir.glob(File.join(boxes, name, version, "**", "lab.json")).map { |file| read_box(file) }
+  end
+
+  def read_box(file)
+    found = JSON.parse(File.read(file))
+    whole = found.is_a?(Hash) && BOX_SAYS.all? { |key| found[key].is_a?(String) }
+    damaged(file, "expected #{BOX_SAYS.join(', ')}") unless whole
+    damaged(file, "no version: #{found['version']}") unless Gem::Version.correct?(found["version"])
+    found.merge("directory" => File.dirname(file))
+  rescue JSON::ParserError
+    damaged(file, "not JSON")
+  rescue SystemCallError => error
+    damaged(file, error.message)
+  end
+
+  def damaged(file, why)
+    refuse("A box of ours is damaged: #{file}: #{why}. Try: invoke lab.box --remove")
   end
 end
