@@ -160,14 +160,20 @@ def told(row: Row) -> str:
 
 
 def commit() -> str:
-    """Return which commit this is, "-dirty" if files were changed since; empty outside git."""
+    """Return which commit this is, "-dirty" if files were changed since; empty outside git.
+
+    What a run itself writes does not count: else none could be resumed.
+    """
+    git = ("git", "-C", ROOT)
+    others = (".", *(f":(exclude){file.relative_to(ROOT)}" for file in (record.FILE, page.FILE)))
     try:
-        done = run_program(
-            ("git", "-C", ROOT, "describe", "--always", "--abbrev=12", "--dirty"), timeout_s=30
-        )
+        head = run_program((*git, "rev-parse", "--short=12", "HEAD"), timeout_s=30).stdout
+        changed = run_program(
+            (*git, "status", "--porcelain", "--untracked-files=no", "--", *others), timeout_s=30
+        ).stdout
     except LabError:
         return ""
-    return done.stdout.strip()
+    return f"{head.strip()}-dirty" if changed.strip() else head.strip()
 
 
 def _since(began: float) -> float:

@@ -1,14 +1,18 @@
 """A run goes through all faults, whatever happens, and keeps what it has at every step."""
 
 import io
+from pathlib import Path
 
 import pytest
 
+import lab.matrix.run as matrix
 import lab.matrix.trial as trials
 from lab.faults.catalogue import find
+from lab.matrix import page, record
 from lab.matrix.record import Record, Row
 from lab.matrix.run import Run, begun, still_to_do, told
 from lab.matrix.trial import Bench
+from lab.process import run
 from lab.steps import Steps
 from tests.hops import altering as a
 from tests.hops.breaking import NODE_B
@@ -114,3 +118,29 @@ def test_rows_of_other_versions_are_not_mixed_with_new_ones() -> None:
 def test_what_is_not_as_expected_is_told_in_the_same_line() -> None:
     assert "NOT as expected: B1-mark[worker] is green" in told(row(change=UNANSWERED))
     assert told(Row(fault="mark-lost", made=MADE, error="No")) == "mark-lost: error: No"
+
+
+def test_what_a_run_writes_makes_no_other_state_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
+        return run(("git", "-C", tmp_path, *who, *words), timeout_s=30).stdout.strip()
+
+    (tmp_path / "docs").mkdir()
+    for name in ("docs/detection.json", "docs/detection.md", "code.py"):
+        (tmp_path / name).write_text("before\n")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "all")
+    monkeypatch.setattr(matrix, "ROOT", tmp_path)
+    monkeypatch.setattr(record, "FILE", tmp_path / "docs" / "detection.json")
+    monkeypatch.setattr(page, "FILE", tmp_path / "docs" / "detection.md")
+    head = git("rev-parse", "--short=12", "HEAD")
+    (tmp_path / "docs" / "detection.json").write_text("after\n")
+    (tmp_path / "new.txt").write_text("new\n")
+    assert matrix.commit() == head
+    (tmp_path / "code.py").write_text("after\n")
+    assert matrix.commit() == f"{head}-dirty"
+    (tmp_path / ".git").rename(tmp_path / "no-longer")
+    assert matrix.commit() == ""
