@@ -22,10 +22,11 @@ Which faults the checks catch, which hop the diagnosis names first, and how long
 fault of the [catalogue](faults.md) was put into a pristine lab of real machines, every check was
 asked, and the fault was taken out again until every check was green.
 
-`invoke lab.matrix` writes this page, from the readings in [detection.json](detection.json); a test
-compares the two. `invoke lab.matrix --only mark-lost,vxlan-blocked` measures some anew, and a reading
-takes the place of the one before it, whatever that was. The checks of
-`pytest checks/ --changes-lab`, which scale, kill a task and lose a node by themselves, are not in it.
+`invoke lab.matrix` writes this page, from the readings in [detection.json](detection.json); a
+test compares the two. `invoke lab.matrix --only mark-lost,vxlan-blocked` measures some anew, and
+a reading takes the place of the one before it, whatever that was. The checks of
+`pytest checks/ --changes-lab`, which scale, kill a task and lose a node by themselves, are not
+in it.
 """
 BY_FAULT = """\
 ## By fault
