@@ -136,8 +136,11 @@ def measure(
     load_before = os.getloadavg()[0]
     for number in range(1, runs + 1):
         for scenario in scenarios:
-            with steps.step(f"Run {number} of {runs}: {scenario.title}"):
-                _measure_once(scenario, series[scenario], steps)
+            try:
+                with steps.step(f"Run {number} of {runs}: {scenario.title}"):
+                    _measure_once(scenario, series[scenario], steps)
+            except LabError as error:  # the others are worth keeping
+                steps.note(f"{scenario.title}: {error.brief}: {error.details}")
         yield {
             "date": date,
             "runs": number,

@@ -4,6 +4,7 @@ Everything here only looks and asks. The checks do it through testinfra, the com
 whatever shell is at hand; both get the same situation, and the same judges judge it.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -22,7 +23,9 @@ from lab.topology_outline import Outline
 from lab.wait import Deadlines
 
 AT_ONCE = 8
-"""How many nodes are asked at any moment: all of a lab, some of a large swarm."""
+"""How many nodes are asked at any moment at most."""
+EMULATED = 3.0
+"""From this pace on, nodes are emulated by this machine's processors, or as slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,24 @@ class Place:
         """Return the situation as facts tell it, nothing tried."""
         return Situation(facts, self.topology, strangers=self.strangers, left_out=self.left_out)
 
+    @property
+    def at_once(self) -> int:
+        """How many nodes are asked at any moment.
+
+        Emulated ones share this machine's processors. With more of them busy than there are
+        processors, the gossip of all comes too late, and swarm takes healthy nodes for lost: seen
+        with eight nodes on two processors, whose IPVS lost backends while all were looked at.
+        """
+        slow = self.deadline.pace >= EMULATED
+        return min(AT_ONCE, max(2, os.cpu_count() or 1)) if slow else AT_ONCE
+
 
 def look(place: Place) -> ClusterFacts:
     """Return what all nodes say now; errors as ``lab.facts.gather``."""
     return gather(
         tuple(place.shells.values()),
         service=place.topology.service.name,
+        parallel=place.at_once,
         timeout_s=max(30.0, place.deadline(8)),
     )
 
@@ -68,7 +83,7 @@ def try_ways(place: Place, situation: Situation) -> tuple[Reach, ...]:
         done = shell.run(script, timeout_s=6 * patience_s)
         return parse_reach(done.stdout, situation, shell.node)
 
-    return on_all(tuple(place.shells.values()), probe, parallel=AT_ONCE)
+    return on_all(tuple(place.shells.values()), probe, parallel=place.at_once)
 
 
 def _try_one(place: Place, situation: Situation) -> tuple[Reach, ...]:
@@ -118,6 +133,7 @@ def look_at_what_answers(
     facts, silent = gather_willing(
         tuple(place.shells.values()),
         service=place.topology.service.name,
+        parallel=place.at_once,
         timeout_s=max(30.0, place.deadline(8)),
     )
     told(silent)
@@ -134,7 +150,7 @@ def try_on(willing: Place, facts: ClusterFacts, depth: Depth) -> Situation:
     tried = on_all(
         tuple(answering.values()),
         lambda shell: _try_one(replace(willing, shells={shell.node: shell}), situation),
-        parallel=AT_ONCE,
+        parallel=willing.at_once,
     )
     situation = replace(situation, reach=tuple(reach for found in tried for reach in found))
     if depth >= Depth.SENT and facts.service is not None:

@@ -14,7 +14,7 @@ from lab.bench import SCENARIOS, Scenario, Series, chosen, measure, possible
 from lab.bench_chart import VERIFIED, Bar, bars, svg
 from lab.bench_growth import Added, Line, Point, added_nodes, growth, growth_svg
 from lab.bench_report import DOCKERD_FLOOR, KERNEL_FLOOR, markdown, summary, with_ratios
-from lab.errors import PreflightFailed, UsageError
+from lab.errors import CommandFailed, PreflightFailed, UsageError
 from lab.paths import cache_dir
 from lab.steps import Steps
 from tests.fake_lab import FakeProvider, Servers
@@ -199,6 +199,22 @@ def test_an_interrupt_costs_only_the_run_it_comes_in(
             "summary": {"lab.up, cold (s)": {"min": 1.0, "median": 1.0, "max": 1.0}},
         }
     ]
+
+
+def test_a_scenario_that_fails_costs_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(scenario: Scenario, series: Series, steps: Steps) -> None:
+        series.add("lab.up, cold (s)", 1.0)
+        if scenario is SCENARIOS[0]:
+            raise CommandFailed("pytest failed", details="9 failed")
+
+    monkeypatch.setattr(bench, "_measure_once", once)
+    monkeypatch.setattr(bench, "describe", dict)
+    (report,) = measure(SCENARIOS[:2], 1, world.steps)
+    assert isinstance(report["scenarios"], list)
+    assert [one["title"] for one in report["scenarios"]] == ["2 nodes", "2 nodes, Vagrant"]
+    assert "2 nodes: pytest failed: 9 failed" in world.shown
 
 
 def test_every_provider_is_measured_on_the_same_topology() -> None:
