@@ -12,7 +12,11 @@ KERNEL_ARGUMENTS = (
     "root=/dev/vda console=ttyS0 quiet loglevel=3 panic=-1 net.ifnames=0 "
     # Nothing hostile runs in a lab, and each of these costs emulated time.
     "mitigations=off audit=0 apparmor=0 selinux=0 nowatchdog cryptomgr.notests "
-    "random.trust_cpu=on no_timer_check tsc=reliable 8250.nr_uarts=1"
+    "random.trust_cpu=on no_timer_check tsc=reliable 8250.nr_uarts=1 "
+    # Every program at the same addresses each time it runs. With random ones QEMU 7.2 translates
+    # a program anew at each start, each of Docker's hundreds of iptables: 4000 blocks and 0.10 s
+    # of processor for `iptables -S`, 15 blocks and 0.03 s without (measured with `info jit`).
+    "norandmaps"
 )
 
 CPU = {
@@ -23,8 +27,9 @@ CPU = {
 }
 ACCELERATOR = {
     "kvm": "kvm",
-    # Room for translated code, MiB: QEMU would take up to 1 GiB and never give it back.
-    "tcg": "tcg,thread=multi,tb-size=128",
+    # Room for translated code, MiB: QEMU would take up to 1 GiB and never give it back. A cold
+    # start fills twice as much as this; with half of it, code was thrown away nine times.
+    "tcg": "tcg,thread=multi,tb-size=256",
 }
 
 
