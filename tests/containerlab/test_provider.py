@@ -348,8 +348,9 @@ def test_an_interrupt_ends_what_runs_on_this_machine(tmp_path: Path) -> None:
 
 
 def test_what_takes_too_long_here_is_not_called_out_of_reach() -> None:
+    # As another user than root timeout(1) may be quicker than our own limit, and says "within".
     quick = Host(None, pace=0.001)
-    with pytest.raises(CommandFailed, match="A command on this machine did not end in time"):
+    with pytest.raises(CommandFailed, match="A command on this machine did not end"):
         quick.run("sleep 60")
 
 
